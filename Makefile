@@ -1,0 +1,74 @@
+# Everything a person or a build server runs here. `make help` lists it.
+#
+# PYTHON is the interpreter that makes the environment (3.11 or newer); ARGS are handed to the command, as in
+# `make test ARGS="-k spool"`.
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$python >/dev/null 2>&1 && \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
+	echo $$python && exit; done; echo python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# A stamp is newer than what it was made from as long as nothing needs to be installed. Whoever has the development
+# packages has the runtime ones too.
+RUNTIME := $(VENV)/.lowtide-runtime
+DEV := $(VENV)/.lowtide-dev
+REQUIREMENTS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: venv
+venv: $(DEV) ## Install everything for development into .venv, if anything has changed
+
+.PHONY: run
+run: $(RUNTIME) ## Install, start Lowtide with the demo company, and print the first cost table
+	$(BIN)/lowtide quickstart $(ARGS)
+
+.PHONY: test
+test: $(DEV) lint ## Run every check and test
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+.PHONY: lint
+lint: $(DEV) ## Check style, types and layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(DEV) ## Format the code and mend what can be mended
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: docs
+docs: $(DEV) ## Write the generated pages of the documentation
+	$(BIN)/lowtide config docs > docs/settings.md.new
+	mv docs/settings.md.new docs/settings.md
+
+.PHONY: bench
+bench: $(RUNTIME) ## Measure, and write the results to bench/results/
+	$(BIN)/python -m bench $(ARGS)
+
+.PHONY: clean
+clean: ## Remove caches and builds; the environment and your data stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name .git -prune -o -name $(VENV) -prune -o -name node_modules -prune -o \
+		-name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## Remove the environment too
+	rm -rf $(VENV)
+
+$(RUNTIME): $(REQUIREMENTS)
+	@$(PYTHON) .ci/install.py $(VENV) embedded
+	@touch $@
+
+$(DEV): $(REQUIREMENTS)
+	@$(PYTHON) .ci/install.py $(VENV) embedded,dev
+	@touch $(RUNTIME) $@
