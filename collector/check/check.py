@@ -1,0 +1,138 @@
+"""Whether a request may be stored, and in which form. The receivers call `check` for every request they have
+decompressed, before it goes to the spool.
+
+Nearly every request passes the compiled walk without a flag and is stored as the sender wrote it. Only the
+others are parsed, repaired and written anew; what was written is walked once more, so that nothing reaches
+the spool which the walk does not call clean.
+
+The trap: the slow way runs in Python and holds the interpreter. It is bounded by the size of the body alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from collector.check import walk
+from collector.check.gate import TimeGate, Window
+from collector.check.rewrite import clear_indexes, make_holdable
+from collector.check.rules import clear_ids, refuse
+from collector.check.tables import REQUESTS, TABLES
+from collector.check.wording import Findings
+from collector.errors import BadRequestError, CollectorError
+from ingest.signals import Signal
+
+__all__ = ["Checked", "TimeGate", "check", "warm_up"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is left of a request.
+
+    `body` is what goes to the spool: the sender's own bytes unless the request had to be repaired.
+    `items` counts the accepted spans, data points or log records in it, `rejected` those taken out;
+    `reason` says why, and is empty when none was. `warning` is a remark that refuses nothing, or empty.
+    """
+
+    body: bytes
+    items: int
+    rejected: int
+    reason: str
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    items: int
+    flags: int
+    position: int
+
+
+def warm_up() -> None:
+    """Load the compiled walk, or compile it (some seconds), so that no request has to wait for it."""
+    _walk(Signal.TRACES, b"", Window(0, 0))
+
+
+def check(signal: Signal, body: bytes, *, gate: TimeGate, now_ns: int) -> Checked:
+    """Check a serialised OTLP export request of this signal (reference: OTLP 1.x, "Partial Success").
+
+    `now_ns` is the time of arrival in ns since 1970. An empty request has no items and is fine.
+    Raises BadRequestError when the bytes are not such a request, or nested too deeply.
+    """
+    window = gate.window(now_ns)
+    verdict = _walk(signal, body, window)
+    if not verdict.flags:
+        return Checked(body, verdict.items, 0, "", "")
+    request = _parsed(signal, body, verdict)
+    if verdict.flags & (walk.ODD | walk.MALFORMED | walk.BAD_UTF8):
+        # The walk did not come to the end. Protobuf has understood the request, so walk its wording of it.
+        body = request.SerializeToString()
+        verdict = _walk(signal, body, window)
+        _refuse_depth(verdict)
+    return _repaired(signal, request, body, verdict, window)
+
+
+def _walk(signal: Signal, body: bytes, window: Window) -> _Verdict:
+    walked = walk.load()
+    root = TABLES.roots[signal]
+    return _Verdict(*walked(body, root, TABLES.fields, TABLES.roles, window.earliest_ns, window.latest_ns))
+
+
+def _refuse_depth(verdict: _Verdict) -> None:
+    if verdict.flags & walk.TOO_DEEP:
+        raise BadRequestError(
+            f"the request is nested too deeply at byte {verdict.position}: attribute values may be nested"
+            f" {walk.MAX_VALUE_LEVELS} levels deep, and messages {walk.MAX_MESSAGE_LEVELS}"
+        )
+
+
+def _parsed(signal: Signal, body: bytes, verdict: _Verdict) -> Any:
+    """The request as protobuf reads it, without the fields it does not know."""
+    _refuse_depth(verdict)
+    request = REQUESTS[signal]()
+    try:
+        request.ParseFromString(body)
+    except DecodeError as error:
+        raise BadRequestError(f"not a valid {request.DESCRIPTOR.name}: {_fault(verdict, error)}") from error
+    request.DiscardUnknownFields()
+    return request
+
+
+def _fault(verdict: _Verdict, error: DecodeError) -> str:
+    """Where and what, from whoever of the two knows it better."""
+    if verdict.flags & walk.BAD_UTF8:
+        return f"a text field is not UTF-8, at byte {verdict.position}"
+    if verdict.flags & walk.MALFORMED:
+        return f"truncated or damaged, at byte {verdict.position}"
+    return f"{str(error).rpartition(': ')[2]}, at byte {verdict.position} or later"
+
+
+def _repaired(signal: Signal, request: Any, body: bytes, verdict: _Verdict, window: Window) -> Checked:
+    """`request` and `body` say the same; `verdict` is that of a complete walk."""
+    refused, cleared, indexes = Findings(), Findings(), 0
+    if verdict.flags & (walk.TIME | walk.IDS):
+        refused = refuse(signal, request, window)
+    if verdict.flags & walk.IDS:
+        cleared = clear_ids(signal, request)
+    if verdict.flags & walk.STRING_INDEX:
+        indexes = clear_indexes(request)
+    if verdict.flags & (walk.REWRITE | walk.RECORD_REWRITE):
+        make_holdable(request, in_records=bool(verdict.flags & walk.RECORD_REWRITE))
+    if verdict.flags:
+        body = request.SerializeToString()
+    final = _walk(signal, body, window)
+    if final.flags or final.items + refused.total != verdict.items:
+        raise CollectorError(
+            f"a repaired {request.DESCRIPTOR.name} is still not clean (flags {final.flags} at byte"
+            f" {final.position}, {final.items} items, {refused.total} refused, {verdict.items} before)"
+        )
+    warning = "; ".join(filter(None, [cleared.remark(), _index_remark(indexes)]))
+    return Checked(body, final.items, refused.total, refused.refusal(signal, verdict.items), warning)
+
+
+def _index_remark(indexes: int) -> str:
+    if not indexes:
+        return ""
+    return f"{indexes} references to a string table, which only profiles have, taken as absent"

@@ -1,0 +1,144 @@
+"""OTLP over gRPC: three unary methods whose messages stay bytes, on grpc.aio in the caller's event loop.
+
+`collector.server` makes it. Two things are not as in a generated servicer. The methods are registered
+as client-streaming, which is the same on the wire, so that a call is let in (or refused) before its
+message is read, and the read has a time limit. And gRPC's core does not decompress: it would stop at
+the size limit of one message, but a hundred small bombs at a time would still become a hundred times
+that limit before anybody counted them. The intake inflates them under its budget instead. The core
+removes the encoding's name from the metadata, so it is read from the message's first bytes
+(`codecs.encoding_of_message`).
+
+The trap: a `grpc-encoding` the core does not know (snappy, zstd) fails inside the core with INTERNAL,
+where the protocol asks for UNIMPLEMENTED; no code of ours runs for such a call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from collector.admission import Lease
+from collector.codecs import encoding_of_message
+from collector.door import Arrival, Form, Transport
+from collector.errors import BadRequestError
+from collector.intake import Intake, Wire
+from collector.listen import Endpoint, ListenError, free_address
+from collector.refusals import TooLargeError
+from collector.replies import grpc_reply
+from collector.settings import CollectorSettings
+from ingest.signals import Signal
+
+METHODS = {
+    "/opentelemetry.proto.collector.trace.v1.TraceService/Export": Signal.TRACES,
+    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": Signal.METRICS,
+    "/opentelemetry.proto.collector.logs.v1.LogsService/Export": Signal.LOGS,
+}
+# What an export response may weigh; the specification recommends that clients stop reading at 4 MiB.
+_MAX_REPLY_BYTES = 4 * 1024 * 1024
+
+
+class GrpcReceiver:
+    """The gRPC listener; start and stop it in one event loop."""
+
+    def __init__(self, settings: CollectorSettings, intake: Intake) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._server: aio.Server | None = None
+
+    async def start(self, endpoint: Endpoint) -> int:
+        """Listen and return the real port. Raises PortInUseError or ListenError."""
+        address = free_address(endpoint)
+        server = aio.server(options=_options(self._settings))
+        server.add_generic_rpc_handlers((_Methods(self._settings, self._intake),))
+        try:
+            port: int = server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ListenError(f"cannot listen on {endpoint} for OTLP/gRPC: {error}") from error
+        await server.start()
+        self._server = server
+        return port
+
+    async def stop(self, grace_s: float) -> None:
+        """Accept nothing more, let calls in progress end, cancel what is left after `grace_s`."""
+        if self._server is not None:
+            await self._server.stop(grace_s)
+            self._server = None
+
+
+class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio ships no types
+    """Looks up a method by its full name; others are UNIMPLEMENTED by the core."""
+
+    def __init__(self, settings: CollectorSettings, intake: Intake) -> None:
+        self._handlers = {
+            name: grpc.stream_unary_rpc_method_handler(_Export(settings, intake, signal).answer)
+            for name, signal in METHODS.items()
+        }
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        return self._handlers.get(handler_call_details.method)
+
+
+class _Export:
+    """The Export method of one signal."""
+
+    def __init__(self, settings: CollectorSettings, intake: Intake, signal: Signal) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._signal = signal
+
+    async def answer(self, _messages: Any, context: aio.ServicerContext) -> bytes:
+        """Answer one call.
+
+        The iterator of messages is left alone: reading through `context` is the same and can be timed.
+        """
+        arrival = Arrival(
+            signal=self._signal,
+            transport=Transport.GRPC,
+            form=Form.PROTOBUF,
+            headers={key: value for key, value in context.invocation_metadata() if isinstance(value, str)},
+            peer=context.peer(),
+            reserve_bytes=self._settings.reserve_bytes,
+        )
+        outcome = await self._intake.serve(arrival, lambda lease: self._read(context, lease))
+        reply = grpc_reply(outcome, self._signal, retry_after_s=self._settings.retry_after_s)
+        if reply.code is not grpc.StatusCode.OK:
+            context.set_trailing_metadata(reply.trailers)
+            await context.abort(reply.code, reply.message)
+        return reply.body
+
+    async def _read(self, context: aio.ServicerContext, lease: Lease) -> Wire:
+        """The one message of the call."""
+        message = await context.read()
+        if message is aio.EOF:
+            # Also what the core hands over after it refused a larger message with RESOURCE_EXHAUSTED itself.
+            raise TooLargeError(
+                f"no message arrived: it is larger than {self._settings.max_wire_bytes} bytes, or the "
+                "call had none"
+            )
+        if await context.read() is not aio.EOF:
+            raise BadRequestError("an export call carries exactly one message; this one carried more")
+        lease.settle(len(message))
+        return Wire(message, encoding_of_message(message))
+
+
+def _options(settings: CollectorSettings) -> list[tuple[str, int]]:
+    """Channel arguments: limits from the settings; keep-alive that suits the SDKs and finds dead peers."""
+    return [
+        ("grpc.so_reuseport", 0),  # a second server on the port is refused instead of sharing it
+        ("grpc.per_message_decompression", 0),
+        ("grpc.max_receive_message_length", settings.max_wire_bytes),
+        ("grpc.max_send_message_length", _MAX_REPLY_BYTES),
+        ("grpc.max_concurrent_streams", settings.grpc_max_streams),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+        ("grpc.max_metadata_size", settings.max_header_bytes),
+        ("grpc.absolute_max_metadata_size", settings.max_header_bytes),
+        ("grpc.server_handshake_timeout_ms", int(settings.header_timeout_s * 1000)),
+        ("grpc.max_connection_age_ms", int(settings.grpc_connection_age_s * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(settings.body_timeout_s * 2000)),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ]

@@ -1,0 +1,168 @@
+"""uvicorn's HTTP/1.1 protocol with the limits it lacks: connections, headers, deadlines, unread bodies.
+
+`collector.http` makes one per connection. uvicorn keeps all headers of a request whatever their size, waits
+for them for ever, reads away an unread body for ever, and answers broken requests in plain text. Each is
+bounded or replaced here by overriding its parser callbacks. The trap: these are uvicorn's internals, so an
+upgrade must pass `tests/collector/test_http_connection.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from collector.door import Form
+from collector.replies import Kind, Outcome, http_reply
+
+# Connections above the limit that still get a proper 503; the ones above that are only closed.
+_SPARE_CONNECTIONS = 64
+# uvicorn logs a line for each broken request, which would let any client fill the log; we count instead.
+_quiet = logging.getLogger("collector.http_protocol.uvicorn")
+_quiet.setLevel(logging.CRITICAL + 1)
+_quiet.propagate = False
+
+REFUSAL = "collector.refusal"
+_SEPARATORS = 4  # the colon, a space and the end of the line
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """The bounds of one connection; see the settings of the same names."""
+
+    max_connections: int
+    max_header_bytes: int
+    header_timeout_s: float
+    unread_body_bytes: int
+    unread_body_timeout_s: float
+    retry_after_s: int
+
+
+class _At(Enum):
+    """Where the connection is in the sequence of requests."""
+
+    BETWEEN = auto()
+    HEADERS = auto()
+    BODY = auto()
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection.
+
+    `refused` is told of each request answered here, before the application could see it.
+    """
+
+    def __init__(
+        self, config: Config, state: ServerState, limits: ConnectionLimits, refused: Callable[[Kind], None]
+    ) -> None:
+        super().__init__(config=config, server_state=state, app_state={})
+        self.logger = _quiet
+        self.access_log = False
+        self._limits = limits
+        self._refused = refused
+        self._at = _At.BETWEEN
+        self._header_bytes = 0
+        self._unread_bytes = 0
+        self._crowded = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
+        super().connection_made(transport)
+        count = len(self.connections)
+        if count > self._limits.max_connections + _SPARE_CONNECTIONS:
+            self._refused(Kind.OVERLOADED)
+            transport.abort()
+            return
+        self._crowded = count > self._limits.max_connections
+        self._start_deadline(self._limits.header_timeout_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._at is not _At.BODY:
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if self._at is not _At.HEADERS or self.transport.is_closing():
+            return
+        if self._header_bytes > self._limits.max_header_bytes:
+            self._answer(Outcome(Kind.LARGE_HEADERS, self._large_headers()))
+        elif self._deadline is None:
+            self._start_deadline(self._limits.header_timeout_s)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._at = _At.HEADERS
+
+    def on_headers_complete(self) -> None:
+        self._end_deadline()
+        self._at = _At.BODY
+        self._header_bytes = 0
+        size_bytes = len(self.url) + sum(len(name) + len(value) + _SEPARATORS for name, value in self.headers)
+        if size_bytes > self._limits.max_header_bytes:
+            self.scope["state"][REFUSAL] = Outcome(Kind.LARGE_HEADERS, self._large_headers())
+        elif self._crowded:
+            self.scope["state"][REFUSAL] = Outcome(
+                Kind.OVERLOADED, "too many connections; send this request again later"
+            )
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._unread_bytes += len(body)
+            if self._unread_bytes > self._limits.unread_body_bytes:
+                self.transport.abort()
+
+    def on_message_complete(self) -> None:
+        self._end_deadline()
+        self._at = _At.BETWEEN
+        self._unread_bytes = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._at is _At.BODY and not self.transport.is_closing():
+            # Answered before the body was read. Read on, so that the sender sees the answer instead of
+            # a reset.
+            self._start_deadline(self._limits.unread_body_timeout_s)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's name
+        self._answer(Outcome(Kind.BAD_DATA, "this is not an HTTP/1.1 request that can be read"))
+
+    def _large_headers(self) -> str:
+        return f"the request line and headers are larger than {self._limits.max_header_bytes} bytes"
+
+    def _answer(self, outcome: Outcome) -> None:
+        """Answer without the application and close; the request's media type is not known, so in protobuf."""
+        self._refused(outcome.kind)
+        reply = http_reply(outcome, None, Form.PROTOBUF, retry_after_s=self._limits.retry_after_s)
+        lines = [STATUS_LINE[reply.status]]
+        lines += [
+            name + b": " + value + b"\r\n" for name, value in (*reply.headers, (b"connection", b"close"))
+        ]
+        self.transport.write(b"".join([*lines, b"\r\n", reply.body]))
+        self.transport.close()
+
+    def _start_deadline(self, seconds: float) -> None:
+        self._end_deadline()
+        self._deadline = self.loop.call_later(seconds, self._out_of_time)
+
+    def _out_of_time(self) -> None:
+        if self._at is _At.HEADERS:
+            late = f"the request's headers did not arrive within {self._limits.header_timeout_s:g} seconds"
+            self._answer(Outcome(Kind.SLOW_SENDER, late))
+        else:
+            self.transport.close()
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -1,0 +1,281 @@
+"""The way in, without a transport: door, admission, decompression, check, spool, outcome. The receivers
+call `Intake.serve`.
+
+A success is returned only after the spool says the body is on disk. The trap is cancellation: a gRPC
+client's deadline cancels the handler at any await. From the moment a body has been read it is therefore
+handled in a task of its own, so that its bytes stay counted, its items are counted once, and the
+spool's future is never cancelled under the spool's feet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from collector.admission import Admission, Lease
+from collector.codecs import Encoding, inflate
+from collector.door import Arrival, Caller, Door, Form, Transport
+from collector.errors import BadRequestError, CollectorError
+from collector.refusals import (
+    ForbiddenError,
+    OverloadedError,
+    SenderGoneError,
+    SlowSenderError,
+    StoppingError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnsupportedTypeError,
+)
+from collector.replies import Kind, Outcome
+from collector.settings import CollectorSettings
+from collector.telemetry import Telemetry
+from ingest.signals import Signal
+from ingest.spool.errors import SpoolFailedError, SpoolFullError
+
+log = structlog.get_logger(__name__)
+
+_KINDS: dict[type[CollectorError], Kind] = {
+    BadRequestError: Kind.BAD_DATA,
+    TooLargeError: Kind.TOO_LARGE,
+    UnsupportedTypeError: Kind.UNSUPPORTED_TYPE,
+    UnauthenticatedError: Kind.UNAUTHENTICATED,
+    ForbiddenError: Kind.FORBIDDEN,
+    SlowSenderError: Kind.SLOW_SENDER,
+    OverloadedError: Kind.OVERLOADED,
+    StoppingError: Kind.STOPPING,
+}
+_SPOOL_FULL = "the collector's disk buffer is full; send this request again later"
+_SPOOL_FAILED = "the collector cannot write to its disk until that is repaired; send this request again later"
+INTERNAL_ERROR = Outcome(Kind.INTERNAL, "the collector failed on this request; its log says why")
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A request's body as it travelled."""
+
+    data: bytes
+    encoding: Encoding
+
+
+class CheckResult(Protocol):
+    """What the check says: the body to store, how many records are in it, how many were refused and why."""
+
+    @property
+    def body(self) -> bytes:
+        """OTLP protobuf without the refused records."""
+
+    @property
+    def items(self) -> int:
+        """Records in `body`."""
+
+    @property
+    def rejected(self) -> int:
+        """Records that were taken out."""
+
+    @property
+    def reason(self) -> str:
+        """Why they were, for the sender; empty if none was."""
+
+    @property
+    def warning(self) -> str:
+        """What the sender should know although nothing was refused; mostly empty."""
+
+
+class Check(Protocol):
+    """Checks one OTLP request. Raises BadRequestError."""
+
+    def __call__(self, signal: Signal, body: bytes, *, now_ns: int) -> CheckResult:
+        """`body` is protobuf, `now_ns` the time of arrival. Called on the loop or in a thread."""
+
+
+class Spool(Protocol):
+    """The part of the spool that the collector needs."""
+
+    def append(
+        self, signal: Signal, tenant: str, body: bytes, *, items: int, received_ns: int
+    ) -> Future[int]:
+        """Resolves when the body is on disk, and is never cancelled.
+
+        Raises, or resolves to, SpoolFullError or SpoolFailedError.
+        """
+
+
+class Intake:
+    """Takes requests of both transports, all in one event loop."""
+
+    def __init__(
+        self,
+        settings: CollectorSettings,
+        *,
+        spool: Spool,
+        check: Check,
+        from_json: Callable[[Signal, bytes], bytes],
+        door: Door,
+        telemetry: Telemetry,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._check = check
+        self._from_json = from_json
+        self._door = door
+        self._telemetry = telemetry
+        self._clock_ns = clock_ns
+        self._admission = Admission(settings.max_inflight_bytes)
+        self._threads = ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="collector")
+        self._tasks: set[asyncio.Task[Outcome]] = set()
+        self._stopping = False
+        telemetry.watch(self._admission)
+
+    async def serve(self, arrival: Arrival, read: Callable[[Lease], Awaitable[Wire]]) -> Outcome:
+        """Handle one request from its headers to its outcome.
+
+        `read` fetches the body within the time limit; it holds the lease to what it has read and raises the
+        reasons in `collector.refusals`. Raises nothing itself but SenderGoneError and cancellation.
+        """
+        began = time.perf_counter()
+        code = "cancelled"
+        try:
+            outcome = await self._serve(arrival, read)
+            code = code_of(outcome, arrival.transport)
+        finally:
+            self._telemetry.answered(arrival.signal, arrival.transport, code, time.perf_counter() - began)
+        return outcome
+
+    def refuse_new(self) -> None:
+        """From now on every request is answered that the collector is stopping."""
+        self._stopping = True
+
+    async def close(self, grace_s: float) -> None:
+        """Wait for what was already read, at most `grace_s`; then let the threads go."""
+        self.refuse_new()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        if self._tasks:
+            log.warning("stopped with requests unanswered", requests=len(self._tasks))
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _serve(self, arrival: Arrival, read: Callable[[Lease], Awaitable[Wire]]) -> Outcome:
+        try:
+            caller, lease = self._admitted(arrival)
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
+            return self._outcome_of(error, arrival)
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                wire = await read(lease)
+        except TimeoutError:
+            lease.close()
+            seconds = self._settings.body_timeout_s
+            late = SlowSenderError(f"the request's body did not arrive within {seconds:g} seconds")
+            return self._outcome_of(late, arrival)
+        except (SenderGoneError, asyncio.CancelledError):
+            lease.close()
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
+            lease.close()
+            return self._outcome_of(error, arrival)
+        task = asyncio.create_task(self._handle(arrival, caller, wire, lease))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    def _admitted(self, arrival: Arrival) -> tuple[Caller, Lease]:
+        """Everything that is decided before the body is read."""
+        if self._stopping:
+            raise StoppingError("the collector is shutting down; send this request again")
+        caller = self._door.admit(arrival)
+        return caller, self._admission.lease(arrival.reserve_bytes)
+
+    async def _handle(self, arrival: Arrival, caller: Caller, wire: Wire, lease: Lease) -> Outcome:
+        """From the body to the outcome; never raises, because nobody may be listening any more."""
+        self._telemetry.read(arrival.signal, arrival.transport, len(wire.data))
+        now_ns = self._clock_ns()
+        try:
+            checked = await self._checked(arrival, wire, lease, now_ns)
+            if checked is None:
+                return Outcome(Kind.OK)
+            return await self._stored(arrival.signal, caller, checked, now_ns)
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
+            return self._outcome_of(error, arrival)
+        finally:
+            lease.close()
+
+    async def _checked(self, arrival: Arrival, wire: Wire, lease: Lease, now_ns: int) -> CheckResult | None:
+        """Decode and check, here if it is little work and in a thread otherwise."""
+        limit_bytes = self._settings.max_body_bytes
+        small_bytes = min(self._settings.inline_bytes, limit_bytes)
+        if len(wire.data) <= small_bytes:
+            try:
+                body = inflate(wire.encoding, wire.data, limit_bytes=small_bytes, grow=lease.grow)
+            except TooLargeError:
+                # It is too large for the loop, not for us; start again in a thread with what it held before.
+                lease.settle(len(wire.data))
+            else:
+                return self._decoded(arrival, body, now_ns)
+
+        def work() -> CheckResult | None:
+            body = inflate(wire.encoding, wire.data, limit_bytes=limit_bytes, grow=lease.grow)
+            return self._decoded(arrival, body, now_ns)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _decoded(self, arrival: Arrival, body: bytes, now_ns: int) -> CheckResult | None:
+        """Check one decompressed body; None for an empty request: a success with nothing to store."""
+        size_bytes = len(body)
+        if arrival.form is Form.JSON:
+            if not body:
+                raise BadRequestError("the body is empty; an empty request in JSON is {}")
+            body = self._from_json(arrival.signal, body)
+        if not body:
+            self._telemetry.decoded(arrival.signal, arrival.transport, size_bytes, 0)
+            return None
+        checked = self._check(arrival.signal, body, now_ns=now_ns)
+        self._telemetry.decoded(
+            arrival.signal, arrival.transport, size_bytes, checked.items + checked.rejected
+        )
+        self._telemetry.refused(arrival.signal, "check", checked.rejected)
+        return checked
+
+    async def _stored(self, signal: Signal, caller: Caller, checked: CheckResult, now_ns: int) -> Outcome:
+        """Put it on disk and say what was done with it."""
+        if checked.items:
+            try:
+                future = self._spool.append(
+                    signal, caller.tenant, checked.body, items=checked.items, received_ns=now_ns
+                )
+                await asyncio.wrap_future(future)
+            except SpoolFullError:
+                self._telemetry.refused(signal, Kind.SPOOL_FULL, checked.items)
+                return Outcome(Kind.SPOOL_FULL, _SPOOL_FULL)
+            except SpoolFailedError:
+                self._telemetry.refused(signal, Kind.SPOOL_FAILED, checked.items)
+                return Outcome(Kind.SPOOL_FAILED, _SPOOL_FAILED)
+            except Exception:
+                self._telemetry.refused(signal, Kind.INTERNAL, checked.items)
+                raise
+            self._telemetry.accepted(signal, checked.items)
+        return Outcome(Kind.OK, checked.reason or checked.warning, checked.rejected)
+
+    def _outcome_of(self, error: Exception, arrival: Arrival) -> Outcome:
+        """The outcome of a refusal; anything unexpected is logged here, once, and not told to the sender."""
+        kind = next((kind for known, kind in _KINDS.items() if isinstance(error, known)), None)
+        if kind is None:
+            log.error(
+                "an unexpected error refused a request",
+                signal=arrival.signal.value,
+                transport=arrival.transport.value,
+                exc_info=error,
+            )
+            return INTERNAL_ERROR
+        return Outcome(kind, str(error))
+
+
+def code_of(outcome: Outcome, transport: Transport) -> str:
+    """The metric label of an outcome: the HTTP status or the gRPC code's name."""
+    return str(outcome.codes.http) if transport is Transport.HTTP else outcome.codes.grpc.name

@@ -1,0 +1,44 @@
+"""Why a request is refused besides being malformed: one exception per reason, raised by the receivers and
+the intake, turned into a reply in `collector.replies` only. Every message is written to be sent back to
+the sender.
+"""
+
+from __future__ import annotations
+
+from collector.errors import CollectorError
+
+
+class RefusedError(CollectorError):
+    """Base of the reasons below."""
+
+
+class TooLargeError(RefusedError):
+    """A request is above a size limit (permanent: the sender must split it)."""
+
+
+class UnsupportedTypeError(RefusedError):
+    """Media type or content encoding is not one we read (permanent)."""
+
+
+class UnauthenticatedError(RefusedError):
+    """The sender did not say who it is, or could not prove it (permanent)."""
+
+
+class ForbiddenError(RefusedError):
+    """The sender is known, but may not write this signal (permanent)."""
+
+
+class SlowSenderError(RefusedError):
+    """The body did not arrive in time."""
+
+
+class OverloadedError(RefusedError):
+    """Too many bytes or connections at a time (retryable)."""
+
+
+class StoppingError(RefusedError):
+    """The collector is shutting down (retryable)."""
+
+
+class SenderGoneError(CollectorError):
+    """The sender hung up before its body was complete; there is nobody to answer."""

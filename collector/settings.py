@@ -1,0 +1,141 @@
+"""Every setting of the collector, in one model.
+
+`lowtide/settings.py` composes it; the receivers take it as an argument.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MIB = 1024 * 1024
+
+
+class CollectorSettings(BaseModel):
+    """Addresses, limits and times of the OTLP receivers. Sizes are bytes, times are seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    listen: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address or host name both listeners bind to. Loopback, because nothing is "
+        "authenticated otherwise.",
+    )
+    http_port: int = Field(
+        default=4318,
+        ge=0,
+        le=65535,
+        description="OTLP/HTTP port; 4318 is the registered one, 0 takes any free port.",
+    )
+    grpc_port: int = Field(
+        default=4317,
+        ge=0,
+        le=65535,
+        description="OTLP/gRPC port; 4317 is the registered one, 0 takes any free port.",
+    )
+    max_body_bytes: int = Field(
+        default=64 * MIB,
+        ge=1024,
+        description="Largest request in bytes after decompression. 64 MiB is what the OTLP "
+        "specification recommends.",
+    )
+    max_wire_bytes: int = Field(
+        default=64 * MIB,
+        ge=1024,
+        description="Largest request in bytes as it travels. The same as the limit above, so that a "
+        "request may also come uncompressed; lower it if all senders compress.",
+    )
+    max_inflight_bytes: int = Field(
+        default=256 * MIB,
+        ge=1024,
+        description="Bytes of all requests being received, checked or waiting for the disk, after "
+        "decompression. Above it senders are told to come back. 256 MiB leaves room for two of the "
+        "largest requests inside 1.5 GiB.",
+    )
+    reserve_bytes: int = Field(
+        default=MIB,
+        ge=1,
+        description="Bytes counted for a request before its body is read, or its stated length if "
+        "that is less; a gRPC message has none. 1 MiB is above what SDKs send in a batch, lets 256 "
+        "requests arrive at a time, and a sender cannot block the others by stating a large length.",
+    )
+    inline_bytes: int = Field(
+        default=256 * 1024,
+        ge=0,
+        description="Requests up to this many bytes (decompressed) are handled on the event loop, "
+        "about a millisecond; larger ones in a thread, so that they do not hold up the others.",
+    )
+    cpu_threads: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="Threads for large requests. Two keep one huge request from blocking the next; "
+        "decompression releases the interpreter lock, so they do run at the same time.",
+    )
+    body_timeout_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds a sender has for one request's body. 30 s is three times the export "
+        "timeout of the SDKs.",
+    )
+    header_timeout_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds from connecting, or from a request's first byte, until its headers are "
+        "complete.",
+    )
+    keep_alive_s: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds an idle HTTP connection stays open. Longer than the 60 s between two "
+        "metric exports, so that SDKs do not send into a connection that is just being closed.",
+    )
+    max_connections: int = Field(
+        default=1024,
+        ge=1,
+        description="Open connections per listener. A few more over HTTP are answered 503; the rest "
+        "are closed.",
+    )
+    max_header_bytes: int = Field(
+        default=32 * 1024,
+        ge=1024,
+        description="Bytes of a request's line and headers (HTTP) or of its metadata (gRPC). 32 KiB "
+        "holds large tokens.",
+    )
+    grpc_max_streams: int = Field(
+        default=128, ge=1, description="Calls at a time in one gRPC connection. Exporters use one or a few."
+    )
+    grpc_connection_age_s: float = Field(
+        default=3600.0,
+        gt=0,
+        description="Seconds after which a gRPC client is asked to reconnect, so that load spreads "
+        "over new replicas.",
+    )
+    retry_after_s: int = Field(
+        default=5,
+        ge=1,
+        description="Whole seconds a refused sender is asked to wait (Retry-After and RetryInfo). 5 s "
+        "is the SDKs' default export interval.",
+    )
+    stop_grace_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds that requests in flight get to finish when the collector stops.",
+    )
+
+    @model_validator(mode="after")
+    def _largest_request_fits(self) -> Self:
+        """An idle collector must be able to take the largest request, or its sender comes back for ever."""
+        needed = self.max_wire_bytes + self.max_body_bytes
+        if self.max_inflight_bytes < needed:
+            raise ValueError(
+                f"max_inflight_bytes is {self.max_inflight_bytes}, but one request may need max_wire_bytes + "
+                f"max_body_bytes = {needed}; raise the first or lower the others"
+            )
+        if self.reserve_bytes > self.max_inflight_bytes:
+            raise ValueError(
+                "reserve_bytes must not be above max_inflight_bytes, or no gRPC call is ever taken"
+            )
+        return self

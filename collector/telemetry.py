@@ -1,0 +1,108 @@
+"""What the collector says about itself, as Prometheus metrics.
+
+How the numbers add up, per signal, once nothing is in flight:
+
+    items_received = items_accepted + items_refused (over all reasons)
+    items_accepted = items the spool holds on disk = rows the loader stores + rows in quarantine
+
+Items are spans, data points and log records. They are received when a request could be decoded, so a
+request refused earlier (too large, broken, overloaded) is in `requests_total` by its code and in no
+item counter: nobody knows what was in it. A request that the spool refused counts its items as refused,
+and once more when the sender comes back with it. `stored` is the loader's counter and lives with the
+loader.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from collector.admission import Admission
+from collector.door import Transport
+from ingest.signals import Signal
+
+NO_SIGNAL = "none"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Telemetry:
+    """The collector's metrics in one registry. Two of them cannot share a registry: names would clash."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "lowtide_collector_requests",
+            "Requests answered, by HTTP status or gRPC code; `cancelled` when the sender hung up.",
+            ["signal", "transport", "code"],
+            registry=registry,
+        )
+        self._wire_bytes = Counter(
+            "lowtide_collector_wire_bytes",
+            "Bytes of request bodies as they travelled.",
+            ["signal", "transport"],
+            registry=registry,
+        )
+        self._body_bytes = Counter(
+            "lowtide_collector_body_bytes",
+            "Bytes of request bodies after decompression.",
+            ["signal", "transport"],
+            registry=registry,
+        )
+        self._received = Counter(
+            "lowtide_collector_items_received",
+            "Spans, data points and log records in requests that could be decoded.",
+            ["signal"],
+            registry=registry,
+        )
+        self._accepted = Counter(
+            "lowtide_collector_items_accepted",
+            "Of the received: on disk and acknowledged.",
+            ["signal"],
+            registry=registry,
+        )
+        self._refused = Counter(
+            "lowtide_collector_items_refused",
+            "Of the received: refused, by reason.",
+            ["signal", "reason"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "lowtide_collector_request_seconds",
+            "Time from a request's headers to its reply.",
+            ["signal", "transport"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._inflight = Gauge(
+            "lowtide_collector_inflight_bytes",
+            "Bytes of requests being received, checked or waiting for the disk.",
+            registry=registry,
+        )
+
+    def watch(self, admission: Admission) -> None:
+        """Read the bytes in flight from `admission` whenever metrics are collected."""
+        self._inflight.set_function(lambda: admission.used_bytes)
+
+    def answered(
+        self, signal: Signal | None, transport: Transport, code: str, seconds: float | None = None
+    ) -> None:
+        """Count one request; `seconds` where one was really handled."""
+        self._requests.labels(signal or NO_SIGNAL, transport, code).inc()
+        if signal is not None and seconds is not None:
+            self._seconds.labels(signal, transport).observe(seconds)
+
+    def read(self, signal: Signal, transport: Transport, wire_bytes: int) -> None:
+        """Count a body that arrived."""
+        self._wire_bytes.labels(signal, transport).inc(wire_bytes)
+
+    def decoded(self, signal: Signal, transport: Transport, body_bytes: int, items: int) -> None:
+        """Count a body that could be decoded, and all items in it."""
+        self._body_bytes.labels(signal, transport).inc(body_bytes)
+        self._received.labels(signal).inc(items)
+
+    def accepted(self, signal: Signal, items: int) -> None:
+        """Count items that are on disk."""
+        self._accepted.labels(signal).inc(items)
+
+    def refused(self, signal: Signal, reason: str, items: int) -> None:
+        """Count items that were refused; `reason` is one of few words."""
+        if items:
+            self._refused.labels(signal, reason).inc(items)

@@ -1,0 +1,409 @@
+"""What happens on a connection: limits, deadlines, bodies nobody read, senders that hang up, and stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from typing import Any
+
+import pytest
+from google.rpc import status_pb2
+
+ONE_SPAN = b"\x0a\x07\x12\x05\x12\x03\x2a\x01a"
+HEAD = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
+POST = HEAD + b"content-length: %d\r\n\r\n" % len(ONE_SPAN) + ONE_SPAN
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+    """Read one response."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    first, *lines = head.decode().split("\r\n")[:-2]
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return int(first.split()[1]), headers, body
+
+
+async def closed(reader: asyncio.StreamReader) -> bool:
+    """Wait until the other side closes; False if it sends something instead."""
+    try:
+        return await asyncio.wait_for(reader.read(1), 10) == b""
+    except ConnectionError:
+        return True
+
+
+async def test_a_connection_is_used_again(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    for _ in range(3):
+        writer.write(POST)
+        assert (await answer(reader))[0] == 200
+    writer.close()
+    assert len(receivers.spool.stored) == 3
+
+
+async def test_pipelined_requests_are_answered_in_order(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    writer.write(POST + b"GET /v1/traces HTTP/1.1\r\nhost: x\r\n\r\n" + POST)
+    assert [(await answer(reader))[0] for _ in range(3)] == [200, 405, 200]
+    writer.close()
+
+
+async def test_http_1_0_is_answered_and_closed(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    writer.write(POST.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert (await answer(reader))[0] == 200
+    assert await closed(reader)
+    writer.close()
+
+
+async def test_head_has_no_body(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    writer.write(b"HEAD /v1/traces HTTP/1.1\r\nhost: x\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 405")
+    writer.write(POST)
+    assert (await answer(reader))[0] == 200
+    writer.close()
+
+
+async def test_100_continue_is_sent_when_the_body_is_wanted(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    writer.write(HEAD + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(ONE_SPAN))
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(ONE_SPAN)
+    assert (await answer(reader))[0] == 200
+    writer.close()
+
+
+async def test_100_continue_is_not_sent_when_it_is_not(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    writer.write(HEAD + b"expect: 100-continue\r\ncontent-length: 99999999999\r\n\r\n")
+    status, headers, _ = await answer(reader)
+    assert (status, headers["connection"]) == (413, "close")
+    assert await closed(reader)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+        b"HELLO\r\n\r\n",
+        b"POST /v1/traces HTTP/1.1\r\nbad header\r\n\r\n",
+        HEAD + b"content-length: -1\r\n\r\n",
+        HEAD + b"content-length: 99999999999999999999999\r\n\r\n",
+        HEAD + b"content-length: 5\r\ncontent-length: 6\r\n\r\n",
+        HEAD + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"POST /\xff HTTP/1.1\r\nhost: x\r\n\r\n",
+    ],
+    ids=["tls", "words", "header", "negative", "overflow", "two lengths", "length and chunked", "not ascii"],
+)
+async def test_what_is_not_http_is_400_with_a_status(receivers: Any, garbage: bytes) -> None:
+    reader, writer = await receivers.connect()
+    writer.write(garbage)
+    status, headers, body = await answer(reader)
+    assert (status, headers["content-type"]) == (400, "application/x-protobuf")
+    assert status_pb2.Status.FromString(body).code == 3
+    assert await closed(reader)
+    writer.close()
+    assert (
+        receivers.count("lowtide_collector_requests_total", signal="none", transport="http", code="400") == 1
+    )
+
+
+async def test_a_broken_chunk_is_400(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n")
+    assert (await answer(reader))[0] == 400
+    assert await closed(reader)
+    writer.close()
+    assert receivers.spool.stored == []
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["complete", "endless"])
+@pytest.mark.parametrize("shape", ["one long", "many", "a long path"])
+async def test_headers_above_the_limit_are_431(start_receivers: Any, shape: str, ends: bool) -> None:
+    receivers = await start_receivers(max_header_bytes=4096)
+    reader, writer = await receivers.connect()
+    text = {
+        "one long": b"POST / HTTP/1.1\r\nx: " + b"y" * 5000,
+        "many": b"POST / HTTP/1.1\r\n" + b"x: y\r\n" * 2000,
+        "a long path": b"POST /" + b"y" * 5000,
+    }[shape]
+    if ends:
+        text += b" HTTP/1.1\r\n\r\n" if shape == "a long path" else b"\r\n\r\n"
+    writer.write(text)
+    status, headers, body = await answer(reader)
+    assert (status, headers["connection"]) == (431, "close")
+    assert status_pb2.Status.FromString(body).code == 8
+    assert await closed(reader)
+    writer.close()
+
+
+async def test_headers_just_below_the_limit_are_read(start_receivers: Any) -> None:
+    receivers = await start_receivers(max_header_bytes=4096)
+    reader, writer = await receivers.connect()
+    for _ in range(3):
+        writer.write(POST.replace(b"host: x", b"host: " + b"x" * 3800))
+        assert (await answer(reader))[0] == 200
+    writer.close()
+
+
+async def test_a_connection_that_sends_nothing_is_closed(start_receivers: Any) -> None:
+    receivers = await start_receivers(header_timeout_s=0.1)
+    reader, _ = await receivers.connect()
+    assert await closed(reader)
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["first request", "second request"])
+@pytest.mark.parametrize("drips", [False, True], ids=["pauses", "drips"])
+async def test_slow_headers_are_408(start_receivers: Any, drips: bool, later: bool) -> None:
+    receivers = await start_receivers(header_timeout_s=0.3)
+    reader, writer = await receivers.connect()
+    if later:
+        writer.write(POST)
+        assert (await answer(reader))[0] == 200
+    writer.write(b"POST /v1/t")
+    reply = asyncio.create_task(answer(reader))
+    while drips and not reply.done():
+        writer.write(b"x")
+        await asyncio.sleep(0.02)
+    status, headers, body = await reply
+    assert (status, headers["connection"]) == (408, "close")
+    assert status_pb2.Status.FromString(body).code == 4
+    assert await closed(reader)
+    assert (
+        receivers.count("lowtide_collector_requests_total", signal="none", transport="http", code="408") == 1
+    )
+
+
+async def test_an_idle_connection_is_closed(start_receivers: Any) -> None:
+    receivers = await start_receivers(keep_alive_s=0.1)
+    reader, writer = await receivers.connect()
+    writer.write(POST)
+    assert (await answer(reader))[0] == 200
+    assert await closed(reader)
+    writer.close()
+
+
+@pytest.mark.parametrize("drips", [False, True])
+async def test_a_slow_body_is_408(start_receivers: Any, drips: bool) -> None:
+    receivers = await start_receivers(body_timeout_s=0.3)
+    reader, writer = await receivers.connect()
+    writer.write(HEAD + b"content-length: 1000\r\n\r\n\x0a")
+    reply = asyncio.create_task(answer(reader))
+    while drips and not reply.done():
+        writer.write(b"\x00")
+        await asyncio.sleep(0.02)
+    status, headers, body = await reply
+    assert (status, headers["connection"]) == (408, "close")
+    assert status_pb2.Status.FromString(body).code == 4
+    assert await closed(reader)
+    writer.close()
+    assert receivers.count("lowtide_collector_inflight_bytes") == 0
+    assert receivers.spool.stored == []
+
+
+async def test_a_refused_body_is_read_away_and_the_connection_used_again(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    body = b"x" * 300_000
+    for head in (HEAD.replace(b"/v1/traces", b"/nowhere"), HEAD.replace(b"POST", b"PUT")):
+        writer.write(head + b"content-length: %d\r\n\r\n" % len(body))
+        assert (await answer(reader))[0] in (404, 405)  # answered before the body came
+        writer.write(body)
+    writer.write(POST)
+    assert (await answer(reader))[0] == 200
+    writer.close()
+
+
+async def test_an_unread_body_that_never_ends_closes_the_connection(start_receivers: Any) -> None:
+    receivers = await start_receivers(max_wire_bytes=100_000)
+    reader, writer = await receivers.connect()
+    writer.write(HEAD.replace(b"/v1/traces", b"/nowhere") + b"transfer-encoding: chunked\r\n\r\n")
+    assert (await answer(reader))[0] == 404
+
+    async def send_for_ever() -> None:
+        while True:
+            writer.write(b"2710\r\n" + b"x" * 10_000 + b"\r\n")
+            await writer.drain()
+
+    with pytest.raises(ConnectionError):
+        await send_for_ever()
+    writer.close()
+
+
+async def test_an_unread_body_that_drips_closes_the_connection(start_receivers: Any) -> None:
+    receivers = await start_receivers(body_timeout_s=0.2)
+    reader, writer = await receivers.connect()
+    writer.write(HEAD.replace(b"/v1/traces", b"/nowhere") + b"content-length: 100000\r\n\r\n")
+    assert (await answer(reader))[0] == 404
+    ended = asyncio.create_task(closed(reader))
+    while not ended.done():
+        writer.write(b"x")
+        await asyncio.sleep(0.02)
+    assert await ended
+    writer.close()
+
+
+async def test_a_413_reaches_a_sender_that_writes_first(start_receivers: Any) -> None:
+    receivers = await start_receivers(max_wire_bytes=2_000_000)
+    reader, writer = await receivers.connect()
+    writer.write(HEAD + b"content-length: 3000000\r\n\r\n")
+    for _ in range(30):
+        writer.write(b"x" * 100_000)
+        await writer.drain()
+        if reader._buffer:  # as senders do that look for an early answer
+            break
+    assert (await answer(reader))[0] == 413
+    writer.close()
+
+
+async def test_a_stated_length_does_not_block_the_others(start_receivers: Any) -> None:
+    receivers = await start_receivers(reserve_bytes=1000)
+    for _ in range(8):  # together they state twice the budget
+        _, writer = await receivers.connect()
+        writer.write(HEAD + b"content-length: 64000000\r\n\r\n")
+    await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 8000)
+    assert (await receivers.post("/v1/traces", ONE_SPAN)).status_code == 200
+
+
+async def test_a_sender_that_hangs_up_is_forgotten(receivers: Any) -> None:
+    _, writer = await receivers.connect()
+    writer.write(HEAD + b"content-length: 1000\r\n\r\nx")
+    await writer.drain()
+    await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 1000)
+    writer.close()
+    await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 0)
+    assert (
+        receivers.count(
+            "lowtide_collector_requests_total", signal="traces", transport="http", code="cancelled"
+        )
+        == 1
+    )
+    assert receivers.spool.stored == []
+
+
+async def test_a_sender_that_does_not_wait_for_the_reply_is_stored(receivers: Any) -> None:
+    receivers.spool.hold = True
+    _, writer = await receivers.connect()
+    writer.write(POST)
+    await receivers.until(lambda: receivers.spool.held)
+    writer.close()
+    receivers.spool.release()
+    await receivers.until(
+        lambda: receivers.count("lowtide_collector_items_accepted_total", signal="traces") == 1
+    )
+
+
+async def test_connections_above_the_limit_get_503_then_nothing(start_receivers: Any) -> None:
+    receivers = await start_receivers(max_connections=2)
+    open_ones = [await receivers.connect() for _ in range(2)]
+    reader, writer = await receivers.connect()
+    writer.write(POST)
+    status, headers, body = await answer(reader)
+    assert (status, headers["connection"], headers["retry-after"]) == (503, "close", "5")
+    assert status_pb2.Status.FromString(body).code == 14
+    assert await closed(reader)
+    writer.close()
+
+    spare = [await receivers.connect() for _ in range(64)]
+    reader, writer = await receivers.connect()
+    writer.write(POST)
+    assert await closed(reader)
+    for _, opened in [*open_ones, *spare, (reader, writer)]:
+        opened.close()
+    assert (
+        receivers.count("lowtide_collector_requests_total", signal="none", transport="http", code="503") == 1
+    )
+    await receivers.until(lambda: not receivers.http._state.connections)
+    reader, writer = await receivers.connect()
+    writer.write(POST)
+    assert (await answer(reader))[0] == 200
+    writer.close()
+
+
+async def test_an_upgrade_is_not_made(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    writer.write(
+        b"GET /v1/traces HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+        b"sec-websocket-key: eA==\r\nsec-websocket-version: 13\r\n\r\n"
+    )
+    assert (await answer(reader))[0] == 405
+    writer.close()
+
+
+async def test_broken_requests_do_not_fill_the_log(receivers: Any, caplog: pytest.LogCaptureFixture) -> None:
+    for garbage in (b"HELLO\r\n\r\n", POST.replace(b"host: x", b"connection: upgrade\r\nupgrade: h2c")):
+        reader, writer = await receivers.connect()
+        writer.write(garbage)
+        await answer(reader)
+        writer.close()
+    assert caplog.records == []
+
+
+async def test_stop_answers_what_is_in_flight_and_refuses_the_rest(receivers: Any) -> None:
+    receivers.spool.hold = True
+    reader, writer = await receivers.connect()
+    idle_reader, idle_writer = await receivers.connect()
+    idle_writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert (await answer(idle_reader))[0] == 404
+    writer.write(POST)
+    await receivers.until(lambda: receivers.spool.held)
+    stopping = asyncio.create_task(receivers.stop(10))
+    assert await closed(idle_reader)
+    with pytest.raises(ConnectionError):
+        await receivers.connect()
+    receivers.spool.release()
+    status, headers, _ = await answer(reader)
+    assert (status, headers["connection"]) == (200, "close")
+    assert await closed(reader)
+    await stopping
+    for opened in (writer, idle_writer):
+        opened.close()
+
+
+async def test_a_request_that_arrives_while_stopping_is_503(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    receivers.intake.refuse_new()
+    writer.write(POST)
+    status, headers, body = await answer(reader)
+    assert (status, headers["retry-after"], headers["connection"]) == (503, "5", "close")
+    assert status_pb2.Status.FromString(body).code == 14
+    writer.close()
+
+
+async def test_stop_hangs_up_on_senders_that_do_not_finish(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    writer.write(HEAD + b"content-length: 1000\r\n\r\nx")
+    await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 1000)
+    await asyncio.wait_for(receivers.stop(0.1), 5)
+    assert await closed(reader)
+    writer.close()
+    assert receivers.count("lowtide_collector_inflight_bytes") == 0
+
+
+async def test_a_large_body_takes_a_thread_and_others_are_served_meanwhile(
+    start_receivers: Any, make_request: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receivers = await start_receivers(inline_bytes=1000)
+    import threading
+
+    from collector import intake
+    from ingest.signals import Signal
+
+    gate = threading.Event()
+    real = intake.inflate
+
+    def slow(*args: Any, **kwargs: Any) -> bytes:
+        if threading.current_thread() is not threading.main_thread():
+            assert gate.wait(10)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(intake, "inflate", slow)
+    large = make_request(Signal.TRACES, ["a" * 100] * 100)
+    reply = asyncio.create_task(receivers.post("/v1/traces", gzip.compress(large), content_encoding="gzip"))
+    for _ in range(3):
+        assert (await receivers.post("/v1/traces", ONE_SPAN)).status_code == 200
+    assert not reply.done()
+    gate.set()
+    assert (await reply).status_code == 200
+    assert receivers.spool.stored[-1][2] == large
