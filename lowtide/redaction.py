@@ -1,0 +1,31 @@
+"""Tells secrets from other values, and hides them. Used wherever a value reaches a log or a screen.
+
+The trap: hiding is by name and by shape, so a secret under an innocent name still shows. Settings that hold
+one must be `SecretStr`.
+"""
+
+from __future__ import annotations
+
+import re
+
+MASK = "********"
+
+_SECRET_NAME = re.compile(
+    r"authori[sz]ation|token|passw(or)?d|passphrase|secret|cookie|api[-_]?key|access[-_]?key|private[-_]?key|credential",
+    re.IGNORECASE,
+)
+# The database's word for "this batch was inserted already", and counts: names that only sound secret.
+_HARMLESS_NAME = re.compile(r"dedup\w*_token|token_count|tokens_\w*total", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^\s/:@]*):([^\s/@]+)@", re.IGNORECASE)
+_AUTHORIZATION = re.compile(r"\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}", re.IGNORECASE)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a key of this name usually holds a secret."""
+    return _SECRET_NAME.search(name) is not None and _HARMLESS_NAME.search(name) is None
+
+
+def hide_in_text(text: str) -> str:
+    """The text without passwords inside URLs and without credentials of an Authorization header."""
+    text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+    return _AUTHORIZATION.sub(rf"\1 {MASK}", text)
