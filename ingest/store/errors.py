@@ -1,0 +1,32 @@
+"""What can go wrong between Lowtide and its store. Raised by `ingest.store.engine`.
+
+The difference that callers live by: a retryable error may pass by itself, a permanent one comes back whenever
+the same statement is sent again.
+
+    StoreError
+    +-- StoreUnavailableError   no answer, overloaded, out of memory or disk for now (retryable)
+    +-- StoreRefusedError       the engine refuses the statement or its data (permanent)
+    +-- StoreConfigError        the store is not what it must be, found at start-up (permanent)
+"""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """Base of the store's errors. `code` is ClickHouse's error code, 0 if it gave none."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StoreUnavailableError(StoreError):
+    """The store does not answer or cannot take more for now. Trying again later is right."""
+
+
+class StoreRefusedError(StoreError):
+    """The store refuses this statement, and would refuse it again."""
+
+
+class StoreConfigError(StoreError):
+    """The store is of another version, misses a table setting, or was migrated by a newer Lowtide."""

@@ -1,0 +1,5 @@
+cluster,
+    environment,
+    namespace,
+    workload_kind,
+    workload_name

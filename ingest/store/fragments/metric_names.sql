@@ -1,0 +1,11 @@
+${resource_names},
+    scope_name,
+    scope_version,
+    scope_attributes,
+    scope_schema_url,
+    name,
+    description,
+    unit,
+    kind,
+    temporality,
+    is_monotonic

@@ -1,0 +1,8 @@
+Array(Tuple(
+        attributes ${key_values},
+        start_time_unix_nano UInt64,
+        time_unix_nano UInt64,
+        as_double Nullable(Float64),
+        as_int Nullable(Int64),
+        exemplars ${exemplars},
+        flags UInt32))

@@ -1,0 +1,1 @@
+Tuple(name String, version String, attributes ${key_values})

@@ -1,0 +1,13 @@
+-- Where trace requests enter, one row a request, as the columns mirror opentelemetry.proto.collector.trace.v1.
+-- Keeps nothing. The fields lowtide_* are written behind each request by the loader.
+CREATE TABLE IF NOT EXISTS otlp_traces
+(
+    lowtide_batch UInt64,
+    lowtide_tenant String,
+    lowtide_received_ns UInt64,
+    resource_spans Array(Tuple(
+        resource Tuple(attributes ${key_values}),
+        scope_spans ${scope_spans},
+        schema_url String))
+)
+ENGINE = Null

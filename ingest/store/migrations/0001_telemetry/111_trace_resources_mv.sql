@@ -1,0 +1,29 @@
+-- Resolves each resource once, before its spans are unfolded.
+CREATE MATERIALIZED VIEW IF NOT EXISTS trace_resources_mv TO trace_resources AS
+SELECT
+    _batch,
+    tenant,
+    received_ns,
+    resource,
+    resource_schema_url,
+    ${identity},
+    scope_spans
+FROM
+(
+    SELECT
+        _batch,
+        tenant,
+        received_ns,
+        ${attribute_map(entry.resource.attributes)} AS resource,
+        entry.schema_url AS resource_schema_url,
+        entry.scope_spans AS scope_spans
+    FROM
+    (
+        SELECT
+            lowtide_batch AS _batch,
+            lowtide_tenant AS tenant,
+            lowtide_received_ns AS received_ns,
+            arrayJoin(resource_spans) AS entry
+        FROM otlp_traces
+    )
+)

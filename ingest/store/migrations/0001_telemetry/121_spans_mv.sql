@@ -1,0 +1,51 @@
+-- Unfolds the spans of a resource.
+CREATE MATERIALIZED VIEW IF NOT EXISTS spans_mv TO spans AS
+SELECT
+    ${resource_names},
+    scope_name,
+    scope_version,
+    scope_attributes,
+    scope_schema_url,
+    lower(hex(span.trace_id)) AS trace_id,
+    lower(hex(span.span_id)) AS span_id,
+    lower(hex(span.parent_span_id)) AS parent_span_id,
+    span.trace_state AS trace_state,
+    span.name AS name,
+    if(span.kind BETWEEN 0 AND 5, span.kind, 0)::UInt8 AS kind,
+    span.start_time_unix_nano AS start_ns,
+    span.end_time_unix_nano AS end_ns,
+    ${attribute_map(span.attributes)} AS attributes,
+    span.flags AS flags,
+    if(span.status.code BETWEEN 0 AND 2, span.status.code, 0)::UInt8 AS status_code,
+    span.status.message AS status_message,
+    span.events.time_unix_nano AS event_times,
+    span.events.name AS event_names,
+    arrayMap(event -> ${attribute_map(event)}, span.events.attributes) AS event_attributes,
+    arrayMap(id -> lower(hex(id)), span.links.trace_id) AS link_trace_ids,
+    arrayMap(id -> lower(hex(id)), span.links.span_id) AS link_span_ids,
+    span.links.trace_state AS link_trace_states,
+    arrayMap(link -> ${attribute_map(link)}, span.links.attributes) AS link_attributes,
+    ${weight(span.trace_state)} AS weight,
+    multiIf(
+        is_proxy, 'proxy',
+        kind = 2 AND (startsWith(attributes['user_agent.original'], 'kube-probe')
+            OR startsWith(attributes['http.user_agent'], 'kube-probe')), 'probe',
+        'application') AS source
+FROM
+(
+    SELECT
+        ${resource_names},
+        resource['telemetry.sdk.name'] = 'envoy' OR container IN ('istio-proxy', 'linkerd-proxy') AS is_proxy,
+        scope_entry.scope.name AS scope_name,
+        scope_entry.scope.version AS scope_version,
+        ${attribute_map(scope_entry.scope.attributes)} AS scope_attributes,
+        scope_entry.schema_url AS scope_schema_url,
+        arrayJoin(scope_entry.spans) AS span
+    FROM
+    (
+        SELECT
+            ${resource_names},
+            arrayJoin(scope_spans) AS scope_entry
+        FROM trace_resources
+    )
+)

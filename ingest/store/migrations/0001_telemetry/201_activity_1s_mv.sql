@@ -1,0 +1,54 @@
+-- Two rows a span, however long it is, and one more for each midnight it runs over.
+CREATE MATERIALIZED VIEW IF NOT EXISTS activity_1s_mv TO activity_1s AS
+SELECT
+    tenant,
+    ${identity_names},
+    service_namespace,
+    service_name,
+    revision,
+    source,
+    toDateTime(entry.1, 'UTC') AS second,
+    sumIf(weight, entry.2 = 'start') AS requests,
+    countIf(entry.2 = 'start') AS starts,
+    sumIf(start_offset_ns, entry.2 = 'start') AS start_ns,
+    countIf(entry.2 = 'end') AS ends,
+    sumIf(end_offset_ns, entry.2 = 'end') AS end_ns,
+    countIf(entry.2 = 'end' AND is_error) AS errors,
+    sumIf(weight, entry.2 = 'end' AND is_error) AS errors_weighted,
+    sumIf(busy, entry.2 = 'end') AS busy_ns,
+    sumIf(busy * weight, entry.2 = 'end') AS busy_weighted_ns,
+    countIf(entry.2 = 'end' AND is_cold_start) AS cold_starts,
+    countIf(entry.2 = 'carried') AS carried,
+    sumMapIf(map(${duration_index(busy)}, 1::UInt64), entry.2 = 'end') AS durations
+FROM
+(
+    SELECT
+        tenant,
+        ${identity_names},
+        service_namespace,
+        service_name,
+        revision,
+        source,
+        weight,
+        start_ns % 1000000000 AS start_offset_ns,
+        end_ns % 1000000000 AS end_offset_ns,
+        end_ns - start_ns AS busy,
+        status_code = 2 AS is_error,
+        attributes['faas.coldstart'] = 'true' AS is_cold_start,
+        ${seconds(start_ns)} AS first_second,
+        ${seconds(end_ns)} AS last_second,
+        arrayJoin(arrayConcat(
+            [(first_second, 'start'::Enum8('start' = 1, 'end' = 2, 'carried' = 3)), (last_second, 'end')],
+            arrayMap(day -> (toUInt32(day * 86400), 'carried'),
+                range(intDiv(first_second, 86400) + 1, intDiv(last_second, 86400) + 1)))) AS entry
+    FROM spans
+    WHERE ${is_request}
+)
+GROUP BY
+    tenant,
+    ${identity_names},
+    service_namespace,
+    service_name,
+    revision,
+    source,
+    second

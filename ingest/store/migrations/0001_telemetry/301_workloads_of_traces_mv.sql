@@ -1,0 +1,27 @@
+CREATE MATERIALIZED VIEW IF NOT EXISTS workloads_of_traces_mv TO workloads AS
+SELECT
+    tenant,
+    ${identity_names},
+    service_namespace,
+    service_name,
+    container,
+    node,
+    min(seen_at) AS first_seen_at,
+    max(seen_at) AS last_seen_at,
+    argMaxState(resource, seen_at) AS attributes
+FROM
+(
+    SELECT
+        *,
+        arrayMax(arrayMap(entry -> arrayMax(entry.spans.end_time_unix_nano), scope_spans)) AS seen_ns,
+        ${time(seen_ns)} AS seen_at
+    FROM trace_resources
+)
+WHERE seen_ns > 0
+GROUP BY
+    tenant,
+    ${identity_names},
+    service_namespace,
+    service_name,
+    container,
+    node

@@ -1,0 +1,13 @@
+-- Where log requests enter, one row a request, as the columns mirror opentelemetry.proto.collector.logs.v1.
+-- Keeps nothing. The fields lowtide_* are written behind each request by the loader.
+CREATE TABLE IF NOT EXISTS otlp_logs
+(
+    lowtide_batch UInt64,
+    lowtide_tenant String,
+    lowtide_received_ns UInt64,
+    resource_logs Array(Tuple(
+        resource Tuple(attributes ${key_values}),
+        scope_logs ${scope_logs},
+        schema_url String))
+)
+ENGINE = Null

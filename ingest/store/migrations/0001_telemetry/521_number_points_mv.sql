@@ -1,0 +1,28 @@
+-- Unfolds gauges and sums; a metric has one of the two.
+CREATE MATERIALIZED VIEW IF NOT EXISTS number_points_mv TO number_points AS
+SELECT
+    ${metric_names},
+    ${attribute_map(point.attributes)} AS attributes,
+    ${fingerprint} AS fingerprint,
+    point.start_time_unix_nano AS start_ns,
+    point.time_unix_nano AS time_ns,
+    ifNull(point.as_double, toFloat64(ifNull(point.as_int, 0))) AS value,
+    point.flags AS flags,
+    ${exemplars_unfolded}
+FROM
+(
+    SELECT
+        ${resource_names},
+        scope_name,
+        scope_version,
+        scope_attributes,
+        scope_schema_url,
+        metric.name AS name,
+        metric.description AS description,
+        metric.unit AS unit,
+        if(notEmpty(metric.gauge.data_points), 'gauge', 'sum') AS kind,
+        metric.sum.aggregation_temporality AS temporality,
+        metric.sum.is_monotonic AS is_monotonic,
+        arrayJoin(if(notEmpty(metric.gauge.data_points), metric.gauge.data_points, metric.sum.data_points)) AS point
+    FROM ${metrics_unfolded}
+)

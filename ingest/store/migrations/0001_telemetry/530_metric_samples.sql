@@ -1,0 +1,24 @@
+-- Points of gauges and sums, one row each; what a fingerprint stands for is in metric_series.
+CREATE TABLE IF NOT EXISTS metric_samples
+(
+    tenant LowCardinality(String) CODEC(ZSTD(1)),
+    _batch UInt64 CODEC(Delta(8), ZSTD(1)),
+    MetricName LowCardinality(String) CODEC(ZSTD(1)),
+    fingerprint UInt64 CODEC(ZSTD(1)),
+    TimeUnix DateTime64(9, 'UTC') CODEC(Delta(8), ZSTD(1)),
+    StartTimeUnix DateTime64(9, 'UTC') CODEC(Delta(8), ZSTD(1)),
+    Value Float64 CODEC(ZSTD(1)),
+    Flags UInt32 CODEC(ZSTD(1)),
+    Exemplars Nested (
+        FilteredAttributes Map(LowCardinality(String), String),
+        TimeUnix DateTime64(9, 'UTC'),
+        Value Float64,
+        SpanId String,
+        TraceId String
+    ) CODEC(ZSTD(1))
+)
+ENGINE = ${merge_tree}
+PARTITION BY toDate(TimeUnix)
+ORDER BY (tenant, MetricName, fingerprint, TimeUnix)
+TTL toDateTime(TimeUnix) + INTERVAL ${retention_metrics_days} DAY
+SETTINGS ${table_settings}

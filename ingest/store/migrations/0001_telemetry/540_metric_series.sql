@@ -1,0 +1,26 @@
+-- What each fingerprint stands for, one row a series (after merges; read with LIMIT 1 BY).
+CREATE TABLE IF NOT EXISTS metric_series
+(
+    tenant LowCardinality(String),
+    fingerprint UInt64,
+    kind LowCardinality(String),
+    AggregationTemporality UInt8,
+    IsMonotonic Bool,
+    ResourceAttributes Map(LowCardinality(String), String),
+    ResourceSchemaUrl LowCardinality(String),
+    ScopeName LowCardinality(String),
+    ScopeVersion LowCardinality(String),
+    ScopeAttributes Map(LowCardinality(String), String),
+    ScopeSchemaUrl LowCardinality(String),
+    ServiceName LowCardinality(String),
+    MetricName LowCardinality(String),
+    MetricDescription LowCardinality(String),
+    MetricUnit LowCardinality(String),
+    Attributes Map(LowCardinality(String), String),
+    last_seen_at DateTime('UTC'),
+    INDEX fingerprints fingerprint TYPE bloom_filter(0.001) GRANULARITY 1
+)
+ENGINE = ${replacing}(last_seen_at)
+ORDER BY (tenant, MetricName, fingerprint)
+TTL last_seen_at + INTERVAL ${retention_metrics_days} DAY
+SETTINGS ${table_settings}

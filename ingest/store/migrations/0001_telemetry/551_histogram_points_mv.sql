@@ -1,0 +1,32 @@
+CREATE MATERIALIZED VIEW IF NOT EXISTS histogram_points_mv TO histogram_points AS
+SELECT
+    ${metric_names},
+    ${attribute_map(point.attributes)} AS attributes,
+    ${fingerprint} AS fingerprint,
+    point.start_time_unix_nano AS start_ns,
+    point.time_unix_nano AS time_ns,
+    point.count AS count,
+    ifNull(point.sum, 0) AS sum,
+    point.bucket_counts AS bucket_counts,
+    point.explicit_bounds AS explicit_bounds,
+    ifNull(point.min, 0) AS min,
+    ifNull(point.max, 0) AS max,
+    point.flags AS flags,
+    ${exemplars_unfolded}
+FROM
+(
+    SELECT
+        ${resource_names},
+        scope_name,
+        scope_version,
+        scope_attributes,
+        scope_schema_url,
+        metric.name AS name,
+        metric.description AS description,
+        metric.unit AS unit,
+        'histogram' AS kind,
+        metric.histogram.aggregation_temporality AS temporality,
+        false AS is_monotonic,
+        arrayJoin(metric.histogram.data_points) AS point
+    FROM ${metrics_unfolded}
+)

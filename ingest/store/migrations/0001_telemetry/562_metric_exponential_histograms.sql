@@ -1,0 +1,34 @@
+-- Points of exponential histograms, one row each; what a fingerprint stands for is in metric_series. Sum, Min and Max are 0 where absent.
+CREATE TABLE IF NOT EXISTS metric_exponential_histograms
+(
+    tenant LowCardinality(String) CODEC(ZSTD(1)),
+    _batch UInt64 CODEC(Delta(8), ZSTD(1)),
+    MetricName LowCardinality(String) CODEC(ZSTD(1)),
+    fingerprint UInt64 CODEC(ZSTD(1)),
+    TimeUnix DateTime64(9, 'UTC') CODEC(Delta(8), ZSTD(1)),
+    StartTimeUnix DateTime64(9, 'UTC') CODEC(Delta(8), ZSTD(1)),
+    Count UInt64 CODEC(ZSTD(1)),
+    Sum Float64 CODEC(ZSTD(1)),
+    Scale Int32 CODEC(ZSTD(1)),
+    ZeroCount UInt64 CODEC(ZSTD(1)),
+    ZeroThreshold Float64 CODEC(ZSTD(1)),
+    PositiveOffset Int32 CODEC(ZSTD(1)),
+    PositiveBucketCounts Array(UInt64) CODEC(ZSTD(1)),
+    NegativeOffset Int32 CODEC(ZSTD(1)),
+    NegativeBucketCounts Array(UInt64) CODEC(ZSTD(1)),
+    Min Float64 CODEC(ZSTD(1)),
+    Max Float64 CODEC(ZSTD(1)),
+    Flags UInt32 CODEC(ZSTD(1)),
+    Exemplars Nested (
+        FilteredAttributes Map(LowCardinality(String), String),
+        TimeUnix DateTime64(9, 'UTC'),
+        Value Float64,
+        SpanId String,
+        TraceId String
+    ) CODEC(ZSTD(1))
+)
+ENGINE = ${merge_tree}
+PARTITION BY toDate(TimeUnix)
+ORDER BY (tenant, MetricName, fingerprint, TimeUnix)
+TTL toDateTime(TimeUnix) + INTERVAL ${retention_metrics_days} DAY
+SETTINGS ${table_settings}

@@ -1,0 +1,29 @@
+CREATE MATERIALIZED VIEW IF NOT EXISTS summary_points_mv TO summary_points AS
+SELECT
+    ${metric_names},
+    ${attribute_map(point.attributes)} AS attributes,
+    ${fingerprint} AS fingerprint,
+    point.start_time_unix_nano AS start_ns,
+    point.time_unix_nano AS time_ns,
+    point.count AS count,
+    point.sum AS sum,
+    point.quantile_values.quantile AS quantiles,
+    point.quantile_values.value AS quantile_values,
+    point.flags AS flags
+FROM
+(
+    SELECT
+        ${resource_names},
+        scope_name,
+        scope_version,
+        scope_attributes,
+        scope_schema_url,
+        metric.name AS name,
+        metric.description AS description,
+        metric.unit AS unit,
+        'summary' AS kind,
+        0 AS temporality,
+        false AS is_monotonic,
+        arrayJoin(metric.summary.data_points) AS point
+    FROM ${metrics_unfolded}
+)

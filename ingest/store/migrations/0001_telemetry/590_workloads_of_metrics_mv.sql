@@ -1,0 +1,27 @@
+CREATE MATERIALIZED VIEW IF NOT EXISTS workloads_of_metrics_mv TO workloads AS
+SELECT
+    tenant,
+    ${identity_names},
+    service_namespace,
+    service_name,
+    container,
+    node,
+    min(seen_at) AS first_seen_at,
+    max(seen_at) AS last_seen_at,
+    argMaxState(resource, seen_at) AS attributes
+FROM
+(
+    SELECT
+        *,
+        ${newest_point} AS seen_ns,
+        ${time(seen_ns)} AS seen_at
+    FROM metric_resources
+)
+WHERE seen_ns > 0
+GROUP BY
+    tenant,
+    ${identity_names},
+    service_namespace,
+    service_name,
+    container,
+    node

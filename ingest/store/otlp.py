@@ -1,0 +1,128 @@
+"""Writes whole batches of OTLP requests into the store; the engine decodes them. The loader calls it.
+
+Every request goes in as the sender wrote it, followed by three fields of ours: batch, tenant and time of
+arrival. They have field numbers no sender uses, and in protobuf the last value counts, so that no sender can
+set them.
+
+The trap: a batch is stored exactly once only if every attempt has the same token, the same bytes and the
+same settings. `_PINNED` decides how the engine cuts blocks, and so belongs to that promise: never change
+it while batches lie unfinished in a spool.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from ingest.signals import Signal
+from ingest.store.engine import Engine, Session
+from ingest.store.errors import StoreConfigError
+
+TABLES: Final = {Signal.TRACES: "otlp_traces", Signal.METRICS: "otlp_metrics", Signal.LOGS: "otlp_logs"}
+_MESSAGE: Final = "Request"
+_BATCH_FIELD: Final = 536_870_001
+_TENANT_FIELD: Final = 536_870_002
+_RECEIVED_FIELD: Final = 536_870_003
+_VARINT, _FIXED64, _BYTES = 0, 1, 2
+_ROWS: Final = 1_000_000_000
+_PINNED: Final = {
+    "async_insert": 0,
+    "deduplicate_insert": "enable",
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "input_format_connection_handling": 0,
+    "input_format_max_block_size_bytes": 0,
+    "input_format_max_block_wait_ms": 0,
+    "input_format_parallel_parsing": 0,
+    "insert_deduplicate": 1,
+    "materialize_skip_indexes_on_insert": 0,
+    "max_insert_block_size": _ROWS,
+    "max_insert_block_size_bytes": 0,
+    "max_insert_threads": 1,
+    "max_partitions_per_insert_block": 0,
+    "min_insert_block_size_bytes": 0,
+    "min_insert_block_size_rows": _ROWS,
+    "output_format_json_escape_forward_slashes": 0,
+    "output_format_json_quote_64bit_integers": 0,
+    "parallel_view_processing": 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One export request as it was accepted: serialised OTLP, whose it is, and when it came (ns since
+    1970)."""
+
+    tenant: str
+    received_ns: int
+    body: bytes
+
+
+class OtlpWriter:
+    """Inserts batches over one session. One per loader thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._session: Session = engine.session()
+        self._is_embedded = engine.is_embedded
+
+    def insert(self, signal: Signal, batch_id: int, token: str, requests: Iterable[Request]) -> None:
+        """Insert a batch once, however often this is called with the same arguments.
+
+        Returns when every table and rollup has it. Raises StoreUnavailableError, after which it may be
+        stored, in part or not at all, and the same call must be repeated; StoreRefusedError if it never
+        will be.
+        """
+        settings = (
+            _PINNED | _schema(signal, embedded=self._is_embedded) | {"insert_deduplication_token": token}
+        )
+        payload = b"".join(_framed(batch_id, requests))
+        self._session.insert_raw(TABLES[signal], payload, fmt="Protobuf", settings=settings)
+
+    def close(self) -> None:
+        """Give the session back."""
+        self._session.close()
+
+
+def _framed(batch_id: int, requests: Iterable[Request]) -> Iterable[bytes]:
+    head = _varint(_BATCH_FIELD << 3 | _VARINT) + _varint(batch_id)
+    for request in requests:
+        tenant = request.tenant.encode()
+        tail = b"".join((
+            head,
+            _varint(_TENANT_FIELD << 3 | _BYTES), _varint(len(tenant)), tenant,
+            _varint(_RECEIVED_FIELD << 3 | _FIXED64), struct.pack("<Q", request.received_ns),
+        ))  # fmt: skip
+        yield _varint(len(request.body) + len(tail))
+        yield request.body
+        yield tail
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+@cache
+def _schema(signal: Signal, *, embedded: bool) -> dict[str, str]:
+    """How the engine finds the message: by path, since from a string it would write into the working
+    directory."""
+    source = files("ingest.store").joinpath("proto", f"{signal}.proto")
+    if embedded:
+        if not isinstance(source, Path):
+            raise StoreConfigError(
+                "Lowtide must be installed as plain files: the engine reads its .proto files"
+            )
+        return {"format_schema": f"{source.resolve()}:{_MESSAGE}"}
+    return {
+        "format_schema_source": "string",
+        "format_schema": source.read_text(encoding="utf-8"),
+        "format_schema_message_name": _MESSAGE,
+    }

@@ -1,0 +1,43 @@
+"""Fills the placeholders of migration files. `ingest.store.migrate` renders every statement with it.
+
+`${name}` stands for a value given by the caller or for the file `fragments/<name>.sql`;
+`${name(argument)}` for such a file with `$1` replaced. What repeats across tables - the type of an
+attribute, how a value becomes text, who a resource is - is written once that way. Nothing here ever comes
+from a user.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+_PLACEHOLDER = re.compile(r"\$\{([a-z_0-9]+)(?:\(([^(){}]*)\))?\}")
+_MAX_DEPTH = 8
+
+
+def render(text: str, values: Mapping[str, str]) -> str:
+    """The statement with every placeholder replaced. Raises LookupError for one that means nothing."""
+    for _ in range(_MAX_DEPTH):
+        text, count = _PLACEHOLDER.subn(lambda match: _meaning(match, values), text)
+        if not count:
+            return text
+    raise LookupError("fragments include each other without end")
+
+
+def _meaning(match: re.Match[str], values: Mapping[str, str]) -> str:
+    name, argument = match.group(1), match.group(2)
+    if argument is None and name in values:
+        return values[name]
+    fragment = _fragment(name)
+    return fragment if argument is None else fragment.replace("$1", argument)
+
+
+@cache
+def _fragment(name: str) -> str:
+    source = files("ingest.store").joinpath("fragments", f"{name}.sql")
+    if not source.is_file():
+        raise LookupError(f"${{{name}}} is neither a value nor a file in fragments/")
+    lines = source.read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith("--")).strip()
