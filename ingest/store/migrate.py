@@ -11,6 +11,7 @@ migration that was released is never edited, only followed by another.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -30,6 +31,10 @@ DEDUPLICATION_WINDOW = 100_000
 MIN_DEDUPLICATION_WINDOW = 10_000
 
 _TABLE_SETTINGS = f"non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}, ttl_only_drop_parts = 1"
+_RETENTION = re.compile(
+    r"CREATE TABLE IF NOT EXISTS (?P<table>\w+).*\nTTL (?P<ttl>[^\n]+ \+ INTERVAL (?P<days>\d+) DAY)",
+    re.DOTALL,
+)
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations
 (
@@ -111,6 +116,7 @@ def migrate(session: Session, settings: StoreSettings) -> list[Migration]:
             {"number": migration.number, "name": migration.name, "checksum": migration.checksum},
         )
         _log.info("Migration applied", number=migration.number, name=migration.name)
+    _apply_retention(session, settings)
     check_tables(session)
     return missing
 
@@ -132,6 +138,22 @@ def check_tables(session: Session) -> None:
             f"tables without deduplication of retried inserts: {', '.join(sorted(weak))}. Run ALTER TABLE"
             f" <table> MODIFY SETTING non_replicated_deduplication_window = {DEDUPLICATION_WINDOW} for each"
         )
+
+
+def _apply_retention(session: Session, settings: StoreSettings) -> None:
+    """Tables whose data is kept for another time than the settings say get the new one."""
+    current = dict(
+        session.rows(
+            "SELECT name, toUInt32OrZero(extract(create_table_query, 'toIntervalDay\\\\((\\\\d+)\\\\)'))"
+            " FROM system.tables WHERE database = currentDatabase()"
+        )
+    )
+    for migration in migrations(settings):
+        for _, statement in migration.statements:
+            wanted = _RETENTION.search(statement)
+            if wanted and current.get(wanted["table"]) != int(wanted["days"]):
+                session.execute(f"ALTER TABLE {wanted['table']} MODIFY TTL {wanted['ttl']}")
+                _log.info("Retention changed", table=wanted["table"], days=int(wanted["days"]))
 
 
 def _window_of(definition: str) -> int:

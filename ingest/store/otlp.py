@@ -1,8 +1,8 @@
 """Writes whole batches of OTLP requests into the store; the engine decodes them. The loader calls it.
 
 Every request goes in as the sender wrote it, followed by three fields of ours: batch, tenant and time of
-arrival. They have field numbers no sender uses, and in protobuf the last value counts, so that no sender can
-set them.
+arrival. OTLP knows no fields of these numbers, and the collector lets no unknown field pass, so that no sender
+can set them.
 
 The trap: a batch is stored exactly once only if every attempt has the same token, the same bytes and the
 same settings. `_PINNED` decides how the engine cuts blocks, and so belongs to that promise: never change
@@ -30,7 +30,7 @@ _TENANT_FIELD: Final = 536_870_002
 _RECEIVED_FIELD: Final = 536_870_003
 _VARINT, _FIXED64, _BYTES = 0, 1, 2
 _ROWS: Final = 1_000_000_000
-_PINNED: Final = {
+_PINNED: Final[dict[str, str | int]] = {
     "async_insert": 0,
     "deduplicate_insert": "enable",
     "deduplicate_blocks_in_dependent_materialized_views": 1,

@@ -16,7 +16,7 @@ SELECT
     countIf(entry.2 = 'end' AND is_error) AS errors,
     sumIf(weight, entry.2 = 'end' AND is_error) AS errors_weighted,
     sumIf(busy, entry.2 = 'end') AS busy_ns,
-    sumIf(busy * weight, entry.2 = 'end') AS busy_weighted_ns,
+    sumIf(toDecimal128(busy, 0) * weight, entry.2 = 'end') AS busy_weighted_ns,
     countIf(entry.2 = 'end' AND is_cold_start) AS cold_starts,
     countIf(entry.2 = 'carried') AS carried,
     sumMapIf(map(${duration_index(busy)}, 1::UInt64), entry.2 = 'end') AS durations

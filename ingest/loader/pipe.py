@@ -1,0 +1,138 @@
+"""Moves one signal from the spool into the store, batch after batch. A thread of its own;
+`ingest.loader.loader` starts one per signal.
+
+A batch is fixed in the spool before its first attempt and repeated with the same token until the store has
+it, so that whatever dies in between, every record arrives exactly once. The trap: an error never ends a
+batch. One that the store refuses for good is repeated too, slowly and loudly, because dropping it would
+lose what was acknowledged.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from ingest.loader.settings import LoaderSettings
+from ingest.loader.telemetry import LoaderMetrics
+from ingest.signals import Signal
+from ingest.spool.spool import Batch, Spool, SpoolRecord
+from ingest.store.errors import StoreError
+from ingest.store.otlp import Request
+
+_log = structlog.get_logger(__name__)
+_IDLE_WAIT_S = 0.25
+_FIRST_RETRY_S = 0.1
+
+
+class Writer(Protocol):
+    """What the pipe needs of the store."""
+
+    def insert(self, signal: Signal, batch_id: int, token: str, requests: list[Request]) -> None:
+        """Insert a batch once, however often it is called. Raises StoreError."""
+
+
+@dataclass(slots=True)
+class PipeStatus:
+    """Where a signal stands. Written by its thread, read by anyone."""
+
+    inserted_batches: int = 0
+    inserted_requests: int = 0
+    inserted_items: int = 0
+    last_insert_at_ns: int = 0
+    """When the last batch was stored, ns since 1970; 0 for never."""
+    error: str = ""
+    """Why the current batch is being repeated; empty when it is not."""
+    failed: str = ""
+    """Why this thread has ended; empty while it runs or after it was asked to."""
+
+
+@dataclass(slots=True)
+class Pipe:
+    """One signal's way. `run` is the thread; `drain` and `halt` end it."""
+
+    signal: Signal
+    spool: Spool
+    writer: Writer
+    settings: LoaderSettings
+    metrics: LoaderMetrics
+    drain: threading.Event
+    """Set: no pauses any more, and the end when nothing is left."""
+    halt: threading.Event
+    """Set: the end, after the attempt that is under way."""
+    status: PipeStatus = field(default_factory=PipeStatus)
+
+    def run(self) -> None:
+        """Until told to end. What goes wrong beyond the store's own errors ends it and stays in the
+        status."""
+        try:
+            for batch in self.spool.unfinished_batches():
+                if batch.signal == self.signal and not self._store(batch, self.spool.read_batch(batch)):
+                    return
+            while not self.halt.is_set():
+                if not self._next() and self.drain.is_set():
+                    return
+        except Exception as error:  # noqa: BLE001 - the thread's last place: it becomes a status and a log line
+            self.status.failed = f"{type(error).__name__}: {error}"
+            _log.exception("Loading stopped", signal=self.signal)
+
+    def _next(self) -> bool:
+        """Store the next batch; False if nothing was waiting."""
+        after = self.spool.cursor(self.signal)
+        if not self.spool.wait_for(self.signal, after, 0.0 if self.drain.is_set() else _IDLE_WAIT_S):
+            return False
+        started = time.monotonic()
+        records = self.spool.read(
+            self.signal, after, max_bytes=self.settings.batch_bytes, max_records=self.settings.batch_requests
+        )
+        if not records:
+            return False
+        size = sum(len(record.body) for record in records)
+        if self._store(self.spool.begin_batch(self.signal, records), records):
+            self._pause(started, size)
+        return True
+
+    def _pause(self, started: float, size: int) -> None:
+        """Let small batches grow: each leaves a part in every table."""
+        left = self.settings.interval_ms / 1000 - (time.monotonic() - started)
+        if left > 0 and size < self.settings.batch_bytes // 2:
+            self.drain.wait(left)
+
+    def _store(self, batch: Batch, records: list[SpoolRecord]) -> bool:
+        """Insert until it is stored; False if told to end before."""
+        requests = [Request(record.tenant, record.received_ns, record.body) for record in records]
+        pause_s = _FIRST_RETRY_S
+        while True:
+            started = time.monotonic()
+            try:
+                self.writer.insert(self.signal, batch.batch_id, batch.token, requests)
+            except StoreError as error:
+                self.status.error = str(error)
+                self.metrics.retries.labels(self.signal).inc()
+                _log.warning(
+                    "A batch could not be stored and will be repeated",
+                    signal=self.signal, batch=batch.batch_id, pause_s=round(pause_s, 1), error=str(error),
+                )  # fmt: skip
+            else:
+                break
+            if self.halt.wait(pause_s * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads retries, no secret
+                return False
+            pause_s = min(pause_s * 2, self.settings.retry_max_s)
+        self.spool.finish_batch(batch)
+        self._count(records, time.monotonic() - started)
+        return True
+
+    def _count(self, records: list[SpoolRecord], took_s: float) -> None:
+        items = sum(record.items for record in records)
+        self.status.error = ""
+        self.status.inserted_batches += 1
+        self.status.inserted_requests += len(records)
+        self.status.inserted_items += items
+        self.status.last_insert_at_ns = time.time_ns()
+        self.metrics.stored(
+            self.signal, len(records), items, sum(len(record.body) for record in records), took_s
+        )

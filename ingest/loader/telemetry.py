@@ -1,0 +1,57 @@
+"""What the loader counts about itself, in Prometheus's terms. Used by its pipes; served under `/metrics`."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from ingest.signals import Signal
+
+
+class LoaderMetrics:
+    """The loader's metrics on a registry of the caller's."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ("signal",)
+        self._requests = Counter(
+            "lowtide_loader_requests", "Requests that are stored.", labels, registry=registry
+        )
+        self._items = Counter(
+            "lowtide_loader_items",
+            "Spans, points and log records that are stored.",
+            labels,
+            registry=registry,
+        )
+        self._bytes = Counter(
+            "lowtide_loader_bytes", "Bytes of requests that are stored.", labels, registry=registry
+        )
+        self._batches = Counter(
+            "lowtide_loader_batches", "Batches that are stored.", labels, registry=registry
+        )
+        self.retries = Counter(
+            "lowtide_loader_retries", "Attempts to store a batch that failed.", labels, registry=registry
+        )
+        self._seconds = Histogram(
+            "lowtide_loader_insert_seconds",
+            "Time of the attempt that stored a batch.",
+            labels,
+            buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
+            registry=registry,
+        )
+        self._last = Gauge(
+            "lowtide_loader_last_insert_timestamp_seconds",
+            "When a batch was last stored, Unix time.",
+            labels,
+            registry=registry,
+        )
+        for signal in Signal:
+            for each in (self._requests, self._items, self._bytes, self._batches, self.retries):
+                each.labels(signal)
+
+    def stored(self, signal: Signal, requests: int, items: int, size: int, took_s: float) -> None:
+        """A batch is in the store."""
+        self._requests.labels(signal).inc(requests)
+        self._items.labels(signal).inc(items)
+        self._bytes.labels(signal).inc(size)
+        self._batches.labels(signal).inc()
+        self._seconds.labels(signal).observe(took_s)
+        self._last.labels(signal).set_to_current_time()
