@@ -11,11 +11,11 @@ class LoaderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch_bytes: int = Field(
-        default=32 * 1024 * 1024,
+        default=16 * 1024 * 1024,
         ge=64 * 1024,
         le=512 * 1024 * 1024,
-        description="Bytes of requests that are inserted together at most. Larger batches are cheaper and"
-        " need more memory, some ten times their size.",
+        description="Bytes of requests that are inserted together at most. Larger ones are no faster"
+        " and need memory, some thirty times their size.",
     )
     batch_requests: int = Field(
         default=20_000,

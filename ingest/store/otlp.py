@@ -1,8 +1,8 @@
 """Writes whole batches of OTLP requests into the store; the engine decodes them. The loader calls it.
 
 Every request goes in as the sender wrote it, followed by three fields of ours: batch, tenant and time of
-arrival. OTLP knows no fields of these numbers, and the collector lets no unknown field pass, so that no sender
-can set them.
+arrival. OTLP knows no fields of these numbers, and the collector lets no unknown field pass, so that no
+sender can set them.
 
 The trap: a batch is stored exactly once only if every attempt has the same token, the same bytes and the
 same settings. `_PINNED` decides how the engine cuts blocks, and so belongs to that promise: never change

@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from collector.check.check import TimeGate
 from grpc import aio
 from prometheus_client import CollectorRegistry
 
+from collector.check.check import TimeGate
 from collector.errors import CollectorError
 from collector.listen import Endpoint, ListenError, PortInUseError, bound_socket
 from collector.server import OtlpServer

@@ -1,4 +1,4 @@
-"""Builds trace requests and writes them into the store."""
+"""Builds trace and metric requests and writes them into the store."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -62,6 +63,20 @@ def trace_request(spans: Sequence[Made], resource: Mapping[str, str] | None = No
     return request.SerializeToString()
 
 
+def metric_request(
+    points: Sequence[tuple[str, float, int, Mapping[str, str]]], resource: Mapping[str, str]
+) -> bytes:
+    """Gauges; each point is (name, value, time in ns, attributes)."""
+    request = ExportMetricsServiceRequest()
+    entry = request.resource_metrics.add()
+    entry.resource.attributes.extend(key_values(resource))
+    scope = entry.scope_metrics.add()
+    for name, value, time_ns, attributes in points:
+        point = scope.metrics.add(name=name).gauge.data_points.add(time_unix_nano=time_ns, as_double=value)
+        point.attributes.extend(key_values(attributes))
+    return request.SerializeToString()
+
+
 @pytest.fixture(scope="session")
 def insert(migrated: Engine) -> Iterator[Insert]:
     """`insert(signal, body, ...)`: one batch of these requests, with the next batch id."""
@@ -86,3 +101,8 @@ def made() -> type[Made]:
 @pytest.fixture(scope="session")
 def traces() -> Callable[..., bytes]:
     return trace_request
+
+
+@pytest.fixture(scope="session")
+def metrics() -> Callable[..., bytes]:
+    return metric_request
