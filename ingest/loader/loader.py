@@ -20,6 +20,7 @@ from ingest.loader.pipe import Pipe, PipeStatus
 from ingest.loader.settings import LoaderSettings
 from ingest.loader.telemetry import LoaderMetrics
 from ingest.signals import Signal
+from ingest.spool.errors import SpoolError
 from ingest.spool.spool import Spool
 from ingest.store.engine import Engine
 from ingest.store.otlp import OtlpWriter
@@ -103,7 +104,7 @@ class Loader:
         try:
             self._sync()
             self._spool.trim(mark)
-        except OSError:
+        except (OSError, SpoolError):
             # Nothing is lost by keeping more than needed; the spool's limit says when it becomes a problem.
             _log.exception("The spool could not be cleaned up")
 

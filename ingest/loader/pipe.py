@@ -12,18 +12,21 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
 from ingest.loader.settings import LoaderSettings
 from ingest.loader.telemetry import LoaderMetrics
 from ingest.signals import Signal
+from ingest.spool.errors import SpoolFullError, SpoolReadError
 from ingest.spool.spool import Batch, Spool, SpoolRecord
 from ingest.store.errors import StoreError
 from ingest.store.otlp import Request
 
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 _IDLE_WAIT_S = 0.25
 _FIRST_RETRY_S = 0.1
@@ -46,7 +49,7 @@ class PipeStatus:
     last_insert_at_ns: int = 0
     """When the last batch was stored, ns since 1970; 0 for never."""
     error: str = ""
-    """Why the current batch is being repeated; empty when it is not."""
+    """What is held up and why; empty when nothing is."""
     failed: str = ""
     """Why this thread has ended; empty while it runs or after it was asked to."""
 
@@ -67,11 +70,10 @@ class Pipe:
     status: PipeStatus = field(default_factory=PipeStatus)
 
     def run(self) -> None:
-        """Until told to end. What goes wrong beyond the store's own errors ends it and stays in the
-        status."""
+        """Until told to end. What cannot be got over by trying again ends it and stays in the status."""
         try:
             for batch in self.spool.unfinished_batches():
-                if batch.signal == self.signal and not self._store(batch, self.spool.read_batch(batch)):
+                if batch.signal == self.signal and not self._repeat(batch):
                     return
             while not self.halt.is_set():
                 if not self._next() and self.drain.is_set():
@@ -80,21 +82,34 @@ class Pipe:
             self.status.failed = f"{type(error).__name__}: {error}"
             _log.exception("Loading stopped", signal=self.signal)
 
+    def _repeat(self, batch: Batch) -> bool:
+        """Store a batch that an earlier process began; False if told to end before."""
+        records = self._until_done(lambda: self.spool.read_batch(batch), "read a batch from the spool")
+        return records is not None and self._store(batch, records)
+
     def _next(self) -> bool:
         """Store the next batch; False if nothing was waiting."""
         after = self.spool.cursor(self.signal)
         if not self.spool.wait_for(self.signal, after, 0.0 if self.drain.is_set() else _IDLE_WAIT_S):
             return False
         started = time.monotonic()
-        records = self.spool.read(
-            self.signal, after, max_bytes=self.settings.batch_bytes, max_records=self.settings.batch_requests
-        )
-        if not records:
+        taken = self._until_done(lambda: self._take(after), "begin a batch")
+        if taken is None:
             return False
-        size = sum(len(record.body) for record in records)
-        if self._store(self.spool.begin_batch(self.signal, records), records):
-            self._pause(started, size)
-        return True
+        batch, records = taken
+        if batch is not None and self._store(batch, records):
+            self._pause(started, sum(len(record.body) for record in records))
+        return batch is not None
+
+    def _take(self, after_seq: int) -> tuple[Batch | None, list[SpoolRecord]]:
+        """The next batch, fixed in the spool; None if no record could be read."""
+        records = self.spool.read(
+            self.signal,
+            after_seq,
+            max_bytes=self.settings.batch_bytes,
+            max_records=self.settings.batch_requests,
+        )
+        return (self.spool.begin_batch(self.signal, records) if records else None), records
 
     def _pause(self, started: float, size: int) -> None:
         """Let small batches grow: each leaves a part in every table."""
@@ -105,30 +120,43 @@ class Pipe:
     def _store(self, batch: Batch, records: list[SpoolRecord]) -> bool:
         """Insert until it is stored; False if told to end before."""
         requests = [Request(record.tenant, record.received_ns, record.body) for record in records]
+
+        def insert() -> float:
+            started = time.monotonic()
+            # All of a batch can be lost in the spool since it was begun; the spool has reported that.
+            if requests:
+                self.writer.insert(self.signal, batch.batch_id, batch.token, requests)
+            return time.monotonic() - started
+
+        took_s = self._until_done(insert, f"store batch {batch.batch_id}")
+        if took_s is None:
+            return False
+        self.spool.finish_batch(batch)
+        self._count(records, took_s)
+        return True
+
+    def _until_done(self, attempt: Callable[[], T], what: str) -> T | None:
+        """Try until it succeeds, with growing pauses; None if told to end before."""
         pause_s = _FIRST_RETRY_S
         while True:
-            started = time.monotonic()
             try:
-                self.writer.insert(self.signal, batch.batch_id, batch.token, requests)
-            except StoreError as error:
-                self.status.error = str(error)
+                done = attempt()
+            except (StoreError, SpoolFullError, SpoolReadError) as error:
+                self.status.error = f"could not {what}: {error}"
                 self.metrics.retries.labels(self.signal).inc()
                 _log.warning(
-                    "A batch could not be stored and will be repeated",
-                    signal=self.signal, batch=batch.batch_id, pause_s=round(pause_s, 1), error=str(error),
+                    "Loading is held up and will be tried again",
+                    signal=self.signal, what=what, pause_s=round(pause_s, 1), error=str(error),
                 )  # fmt: skip
             else:
-                break
+                self.status.error = ""
+                return done
             if self.halt.wait(pause_s * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads retries, no secret
-                return False
+                return None
             pause_s = min(pause_s * 2, self.settings.retry_max_s)
-        self.spool.finish_batch(batch)
-        self._count(records, time.monotonic() - started)
-        return True
 
     def _count(self, records: list[SpoolRecord], took_s: float) -> None:
         items = sum(record.items for record in records)
-        self.status.error = ""
         self.status.inserted_batches += 1
         self.status.inserted_requests += len(records)
         self.status.inserted_items += items

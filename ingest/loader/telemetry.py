@@ -28,7 +28,10 @@ class LoaderMetrics:
             "lowtide_loader_batches", "Batches that are stored.", labels, registry=registry
         )
         self.retries = Counter(
-            "lowtide_loader_retries", "Attempts to store a batch that failed.", labels, registry=registry
+            "lowtide_loader_retries",
+            "Attempts to read, begin or store a batch that failed.",
+            labels,
+            registry=registry,
         )
         self._seconds = Histogram(
             "lowtide_loader_insert_seconds",
