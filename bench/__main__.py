@@ -1,0 +1,55 @@
+"""`python -m bench`: measure, print, and keep the results in `bench/results/`.
+
+python -m bench                     everything
+python -m bench ingest --seconds 5  one of them, shorter
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import ingest, machine
+
+RESULTS = Path(__file__).parent / "results"
+BENCHMARKS = {"ingest": ingest.measure}
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Lowtide on this machine.")
+    parser.add_argument(
+        "names", nargs="*", choices=[*BENCHMARKS, []], help="what to measure; all if not given"
+    )
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long each load is sent")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the results")
+    asked = parser.parse_args()
+    for name in asked.names or BENCHMARKS:
+        result = {
+            "benchmark": name,
+            "command": "python -m bench " + " ".join(sys.argv[1:]),
+            "measured_on": datetime.now(UTC).date().isoformat(),
+            "machine": machine.described(),
+            **BENCHMARKS[name](asked.seconds),
+        }
+        asked.results.mkdir(parents=True, exist_ok=True)
+        path = asked.results / f"{name}.json"
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        _show(result)
+        print(f"written to {path}")
+
+
+def _show(result: dict[str, Any]) -> None:
+    print(f"\n{result['benchmark']}: {result['what']}; {result['machine']['cores']} cores")
+    columns = ("durable_per_s", "queryable_per_s", "requests_per_s", "ack_p99_ms", "server_peak_mib")
+    print(f"{'':12}" + "".join(f"{column:>17}" for column in columns))
+    for name, load in result["loads"].items():
+        print(f"{name:12}" + "".join(f"{load[column]:>17,}" for column in columns))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""How fast telemetry becomes durable and queryable: a real server, real OTLP/HTTP, sender on its machine.
+
+Durable is acknowledged: in the spool and fsynced. Queryable is in the store with every rollup. What was
+acknowledged must be found by a count in the end, or there is no result.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.requests import LOADS, Load
+from bench.server import Server
+from ingest.signals import Signal
+
+CONNECTIONS = 8
+SETTINGS: dict[str, str] = {}
+COUNTS = {
+    Signal.TRACES: "SELECT count() FROM otel_traces",
+    Signal.METRICS: "SELECT count() FROM metric_samples",
+    Signal.LOGS: "SELECT count() FROM otel_logs",
+}
+
+
+def measure(seconds: float) -> dict[str, Any]:
+    """Every load against an empty store of its own."""
+    return {
+        "what": "items a second over OTLP/HTTP, gzip, on loopback; the sender runs on the same cores",
+        "seconds": seconds,
+        "connections": CONNECTIONS,
+        "settings": SETTINGS or "defaults",
+        "loads": {load.name: _one(load, seconds) for load in LOADS},
+    }
+
+
+def _one(load: Load, seconds: float) -> dict[str, Any]:
+    with (
+        tempfile.TemporaryDirectory(prefix="lowtide-bench-") as folder,
+        Server(Path(folder) / "data", SETTINGS) as server,
+    ):
+        sent = _send(server, load, seconds)
+        done_at = _wait_until_stored(server, load, sent["items"])
+        took_s = done_at - sent.pop("started_at")
+        kept = int(server.rows(COUNTS[load.signal])[0][0])
+        if kept != sent["items"]:
+            raise RuntimeError(f"{sent['items']} {load.name} were acknowledged and {kept} are stored")
+        return {
+            "about": load.about,
+            "items_per_request": load.items,
+            "durable_per_s": round(sent["items"] / sent["send_s"]),
+            "queryable_per_s": round(sent["items"] / took_s),
+            "requests_per_s": round(sent["requests"] / sent["send_s"]),
+            **sent,
+            "drain_s": round(took_s - sent["send_s"], 2),
+            "send_s": round(sent["send_s"], 2),
+            "server_cpu_s": round(server.cpu_s(), 1),
+            "server_peak_mib": round(server.peak_memory_bytes() / 2**20),
+            "ready_after_s": round(server.ready_after_s, 2),
+        }
+
+
+def _send(server: Server, load: Load, seconds: float) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench.sender", server.ready["otlp_http"], load.name]
+    done = subprocess.run(
+        [*command, str(seconds), str(CONNECTIONS)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"the sender failed: {done.stderr}")
+    sent: dict[str, Any] = json.loads(done.stdout)
+    return sent
+
+
+def _wait_until_stored(server: Server, load: Load, items: int) -> float:
+    """When the last one was stored, seconds since 1970."""
+    deadline = time.monotonic() + 600
+    while server.counted("lowtide_loader_items_total", signal=load.signal.value) < items:
+        if time.monotonic() > deadline:
+            raise RuntimeError("what was acknowledged is not stored after ten minutes")
+        time.sleep(0.05)
+    return time.time()
