@@ -3,24 +3,29 @@
 Called by the intake for both transports, on the event loop for small requests and in a thread for large
 ones. The trap: most libraries' one-call functions, and streaming objects that write into a growing buffer,
 allocate whatever the data claims. Only decompressors with a `max_length` are used here: zlib (gzip, deflate),
-backports.zstd, lz4.frame; snappy states its lengths and is handled in `collector.snappy`. A second trap is
-work instead of memory: thousands of empty frames in one body cost time for nothing, so frames are counted
-too.
+zstd (the standard library's, or its backport before 3.14), lz4.frame; snappy states its lengths and is
+handled in `collector.snappy`. A second trap is work instead of memory: thousands of empty frames in one body
+cost time for nothing, so frames are counted too.
 """
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import Protocol
 
 import lz4.frame  # type: ignore[import-untyped]  # ships no types
-from backports import zstd
 
 from collector import snappy
 from collector.errors import BadRequestError
 from collector.refusals import TooLargeError, UnsupportedTypeError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 STEP_BYTES = 1024 * 1024
 SLICE_BYTES = 64 * 1024
