@@ -13,10 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import ingest, machine
+from bench import ingest, layout, machine
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = {"ingest": ingest.measure}
+BENCHMARKS = {"ingest": ingest.measure, "layout": layout.measure}
+
+SHOWN = {
+    "durable_per_s", "queryable_per_s", "requests_per_s", "ack_p99_ms", "server_peak_mib",
+    "bytes_per_span", "copy_and_merge_s", *layout.QUESTIONS,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -45,10 +50,12 @@ def main() -> None:
 
 def _show(result: dict[str, Any]) -> None:
     print(f"\n{result['benchmark']}: {result['what']}; {result['machine']['cores']} cores")
-    columns = ("durable_per_s", "queryable_per_s", "requests_per_s", "ack_p99_ms", "server_peak_mib")
-    print(f"{'':12}" + "".join(f"{column:>17}" for column in columns))
-    for name, load in result["loads"].items():
-        print(f"{name:12}" + "".join(f"{load[column]:>17,}" for column in columns))
+    rows = result["loads"]
+    columns = [column for column in next(iter(rows.values())) if column in SHOWN]
+    width = max(map(len, rows)) + 2
+    print(" " * width + "".join(f"{column:>{len(column) + 3}}" for column in columns))
+    for name, row in rows.items():
+        print(f"{name:{width}}" + "".join(f"{row[column]:>{len(column) + 3},}" for column in columns))
 
 
 if __name__ == "__main__":

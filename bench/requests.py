@@ -113,6 +113,11 @@ LOADS = (
 )
 
 
+def spans_load() -> Load:
+    """The larger spans."""
+    return next(load for load in LOADS if load.make is spans_700)
+
+
 def _traces(
     draw: random.Random, items: int, resource: Resource, *, attributes: int, event_every: int
 ) -> bytes:

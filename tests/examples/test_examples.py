@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from types import ModuleType
 from typing import Any
 
 import pytest
+
+from support import expected, wire
 
 # Building one takes up to half a minute on a machine that has nothing in its package caches.
 pytestmark = [pytest.mark.sdk, pytest.mark.timeout(900)]
@@ -30,7 +31,7 @@ def variables(sink: Any, protocol: str, compression: str) -> dict[str, str]:
     }
 
 
-def arrived_equals_sent(sink: Any, wire: ModuleType, manifest: dict[str, Any]) -> None:
+def arrived_equals_sent(sink: Any, manifest: dict[str, Any]) -> None:
     assert sink.errors == []
     arrived = wire.arrived(sink.received["traces"], sink.received["metrics"], sink.received["logs"])
     assert arrived["resources"] == [manifest["resource"]]
@@ -40,29 +41,27 @@ def arrived_equals_sent(sink: Any, wire: ModuleType, manifest: dict[str, Any]) -
 
 @pytest.mark.parametrize(("language", "protocol"), CASES)
 def test_what_it_says_it_sent_is_what_arrives(
-    run_example: Any, sink: Any, wire: ModuleType, language: str, protocol: str
+    run_example: Any, sink: Any, language: str, protocol: str
 ) -> None:
     done = run_example(language, variables(sink, protocol, "gzip"))
 
     assert done.returncode == 0, done.stderr
     manifest = json.loads(done.stdout)
     assert manifest["run_id"] == "run-1"
-    arrived_equals_sent(sink, wire, manifest)
+    arrived_equals_sent(sink, manifest)
     if protocol != "grpc":
         assert {headers["content-encoding"] for headers in sink.headers} == {"gzip"}
         assert {headers["content-type"] for headers in sink.headers} == {MEDIA_TYPES[protocol]}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_it_sends_every_kind_of_thing(
-    run_example: Any, sink: Any, wire: ModuleType, expected: ModuleType, language: str
-) -> None:
+def test_it_sends_every_kind_of_thing(run_example: Any, sink: Any, language: str) -> None:
     done = run_example(language, variables(sink, "http/protobuf", "none"))
 
     assert done.returncode == 0, done.stderr
     assert {headers.get("content-encoding") for headers in sink.headers} == {None}
     manifest = json.loads(done.stdout)
-    arrived_equals_sent(sink, wire, manifest)
+    arrived_equals_sent(sink, manifest)
     resource = expected.attributes(manifest["resource"]["attributes"])
     assert (
         resource.items()
@@ -77,7 +76,7 @@ def test_it_sends_every_kind_of_thing(
     rich_traces(manifest["spans"])
     rich_points(manifest["points"])
     rich_logs(manifest["logs"])
-    everything_can_be_identified(expected, manifest)
+    everything_can_be_identified(manifest)
 
 
 def rich_traces(spans: list[dict[str, Any]]) -> None:
@@ -142,7 +141,7 @@ def kinds(values: dict[str, Any]) -> set[str]:
     return {next(iter(value), "nothing") for value in values.values()}
 
 
-def everything_can_be_identified(expected: ModuleType, manifest: dict[str, Any]) -> None:
+def everything_can_be_identified(manifest: dict[str, Any]) -> None:
     rows = expected.expected_rows(manifest)
     assert sum(map(len, rows.values())) == sum(len(manifest[part]) for part in ("spans", "points", "logs"))
     for table, found in rows.items():

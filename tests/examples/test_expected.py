@@ -9,12 +9,13 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from support import expected
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DOUBLES = {
@@ -50,16 +51,16 @@ def kvlist(**pairs: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("value", "shown"), DOUBLES.items(), ids=str)
-def test_a_double_is_the_shortest_decimal(expected: ModuleType, value: float, shown: str) -> None:
+def test_a_double_is_the_shortest_decimal(value: float, shown: str) -> None:
     assert expected.double_text(value) == shown
     assert expected.text({"doubleValue": value}) == shown
 
 
-def test_negative_zero_keeps_its_sign(expected: ModuleType) -> None:
+def test_negative_zero_keeps_its_sign() -> None:
     assert expected.double_text(-0.0) == "-0"
 
 
-def test_not_a_number(expected: ModuleType) -> None:
+def test_not_a_number() -> None:
     assert expected.double_text(math.nan) == "nan"
     assert expected.text({"doubleValue": "NaN"}) == "nan"
     assert expected.text({"doubleValue": "-Infinity"}) == "-inf"
@@ -67,14 +68,14 @@ def test_not_a_number(expected: ModuleType) -> None:
 
 
 @given(value=st.floats(allow_nan=False, allow_infinity=False))
-def test_a_double_reads_back(expected: ModuleType, value: float) -> None:
+def test_a_double_reads_back(value: float) -> None:
     shown = expected.double_text(value)
     assert float(shown) == value
     assert math.copysign(1, float(shown)) == math.copysign(1, value)
     assert "+" not in shown
 
 
-def test_doubles_are_laid_out_as_the_engine_does(expected: ModuleType) -> None:
+def test_doubles_are_laid_out_as_the_engine_does() -> None:
     if importlib.util.find_spec("chdb") is None:
         pytest.skip("chdb is not installed: the extra `embedded`")
     values = [*DOUBLES, *(float(f"{mantissa}e{power}") for mantissa in (1, 7.25) for power in range(-30, 31))]
@@ -108,11 +109,11 @@ def test_doubles_are_laid_out_as_the_engine_does(expected: ModuleType) -> None:
     ],
     ids=str,
 )
-def test_a_value_as_text(expected: ModuleType, value: dict[str, Any], shown: str) -> None:
+def test_a_value_as_text(value: dict[str, Any], shown: str) -> None:
     assert expected.text(value) == shown
 
 
-def test_what_is_no_value_is_refused(expected: ModuleType) -> None:
+def test_what_is_no_value_is_refused() -> None:
     with pytest.raises(ValueError, match="not an OTLP value"):
         expected.text({"dateValue": "today"})
 
@@ -169,7 +170,7 @@ MANIFEST = {
 }
 
 
-def test_rows_of_each_signal(expected: ModuleType) -> None:
+def test_rows_of_each_signal() -> None:
     rows = expected.expected_rows(MANIFEST)
 
     (span,) = rows["otel_traces"]
@@ -185,7 +186,7 @@ def test_rows_of_each_signal(expected: ModuleType) -> None:
     assert rows["otel_metrics_gauge"] == []
 
 
-def test_differences_tell_what_is_missing_doubled_and_changed(expected: ModuleType) -> None:
+def test_differences_tell_what_is_missing_doubled_and_changed() -> None:
     (span,) = expected.expected_rows(MANIFEST)["otel_traces"]
 
     assert expected.differences("otel_traces", [span], [dict(span)]) == []

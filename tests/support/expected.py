@@ -261,10 +261,14 @@ POINT_IDENTITY = ["MetricName", "Attributes", "TimeUnix"]
 
 
 def query(table: str) -> str:
-    """Reads the columns of one run, times as nanoseconds. The run id is the bound parameter `run`."""
+    """Reads every row, times as nanoseconds."""
     columns = ",\n  ".join(f"{_comparable(column)} AS `{column}`" for column in COLUMNS[table])
-    where = f"t.ResourceAttributes['{RUN_ID}'] = {{run:String}}"
-    return f"SELECT\n  {columns}\nFROM {table} AS t\nWHERE {where}"
+    return f"SELECT\n  {columns}\nFROM {table} AS t"
+
+
+def query_of_run(table: str) -> str:
+    """Reads the rows of one run. The run id is the bound parameter `run`."""
+    return f"{query(table)}\nWHERE t.ResourceAttributes['{RUN_ID}'] = {{run:String}}"
 
 
 def _comparable(column: str) -> str:
