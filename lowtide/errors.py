@@ -47,6 +47,8 @@ EXPECTED = (
     "lowtide.demo.sending:SendError",
     "collector.errors:CollectorError",
     "ingest.spool.errors:SpoolError",
+    "ingest.store.errors:StoreError",
+    "analytics.errors:AnalyticsError",
 )
 """Bases of the error trees whose messages are written for people, as `module:class`."""
 

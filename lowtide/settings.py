@@ -16,8 +16,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from analytics.settings import AnalyticsSettings
 from api.settings import ApiSettings
 from collector.settings import CollectorSettings
+from ingest.loader.settings import LoaderSettings
+from ingest.settings import SpoolSettings
+from ingest.store.settings import StoreSettings
+from lowtide.serve.settings import ServeSettings
 from lowtide.settings_load import Conflict, Loaded, Sources, load
 from lowtide.settings_sources import Flag, find_file
 
@@ -90,6 +95,11 @@ class Settings(BaseModel):
     log: LogSettings = LogSettings()
     api: ApiSettings = ApiSettings()
     collector: CollectorSettings = CollectorSettings()
+    spool: SpoolSettings = SpoolSettings()
+    store: StoreSettings = StoreSettings()
+    loader: LoaderSettings = LoaderSettings()
+    serve: ServeSettings = ServeSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -122,6 +132,12 @@ def load_settings(
 
 def conflicts(settings: Settings) -> Iterator[Conflict]:
     """Settings that do not go together."""
+    if settings.currency != "USD" and settings.analytics.exchange_rate == 1:
+        yield Conflict(
+            "currency",
+            f"currency is {settings.currency}, and prices are in US dollars. Set analytics.exchange_rate to "
+            f"the units of {settings.currency} for one US dollar, or leave the currency at USD.",
+        )
     addresses = {"listen": settings.listen}
     if settings.collector.listen != settings.listen:
         addresses["collector.listen"] = settings.collector.listen

@@ -1,4 +1,4 @@
-"""What can go wrong in the spool."""
+"""What can go wrong in the spool. Receivers tell `SpoolFullError` (retryable) from `SpoolFailedError`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ class SpoolError(Exception):
 
 
 class SpoolFullError(SpoolError):
-    """The spool has reached its size limit; there is room again once the loader has caught up (retryable)."""
+    """The spool has reached its size limit or the disk is full (retryable).
+
+    There is room again once the loader has caught up.
+    """
 
 
 class SpoolFailedError(SpoolError):
     """A write or an fsync failed and the spool takes nothing more until it is opened anew."""
+
+
+class SpoolLockedError(SpoolError):
+    """Another process has this spool open."""
+
+
+class SpoolReadError(SpoolError):
+    """The disk does not give back what is stored; nothing was changed, the read may be repeated."""

@@ -14,6 +14,8 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -35,18 +37,35 @@ def command_names() -> list[str]:
     return sorted(found, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
 
 
-def build() -> Any:
-    """The command with all its subcommands, as the object that parses arguments and runs them."""
+def build(run: Invocation | None = None) -> Any:
+    """The command with all its subcommands, as the object that parses arguments and runs them.
+
+    `run` is the invocation its common options are stored in; it must be the `obj` that `main` is given.
+    """
     # Plain help: the decorated one takes another tenth of a second to import.
     app = typer.Typer(
         name="lowtide", rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True
     )
     app.callback()(_lowtide)
     for name in command_names():
-        importlib.import_module(f"lowtide.cli.{name}").register(app)
+        _register(importlib.import_module(f"lowtide.cli.{name}"), app, run or Invocation())
     command = get_command(app)
     _add_common_options(command)
     return command
+
+
+def _register(module: ModuleType, app: typer.Typer, run: Invocation) -> None:
+    """Let a module add its command. The demo knows no settings, so it is told how to find a server."""
+    if module.__name__ == "lowtide.cli.demo":
+        module.register(app, find_server=partial(_find_server, run))
+    else:
+        module.register(app)
+
+
+def _find_server(run: Invocation) -> Any:
+    from lowtide.serve.finding import find_server
+
+    return find_server(run)
 
 
 def _show_version(value: bool) -> None:
@@ -91,7 +110,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command with its arguments and return the exit code. Nothing but the exit code leaves it."""
     invocation = Invocation()
     try:
-        build().main(list(arguments), prog_name="lowtide", obj=invocation)
+        build(invocation).main(list(arguments), prog_name="lowtide", obj=invocation)
         code: int = ExitCode.OK
     except SystemExit as stop:
         code = _code_of(stop)

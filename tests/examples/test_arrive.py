@@ -1,4 +1,4 @@
-"""Through a real server into the store: what the programs and the demo sent is there, with every attribute."""
+"""Through a real server into the store: what the programs and the demo sent is there, every bit of it."""
 
 from __future__ import annotations
 
