@@ -1,0 +1,148 @@
+"""The first answers: what everything costs, what sits idle, what could sleep.
+
+The API calls these, and the command where no server runs. Each asks the store through a session, hands
+frames to the pure functions beside it and returns a document. The trap: `now` is given, never taken, so
+that an answer can be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from decimal import Decimal
+from typing import Any, Self
+
+import polars as pl
+
+from analytics import queries
+from analytics.activity import activity_of, quiet_seconds
+from analytics.cost import cost_rows, identified
+from analytics.costing import CostLines, cost_lines
+from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer, Span
+from analytics.grouping import By
+from analytics.idle import idle_rows, judged, thresholds, with_gaps
+from analytics.notes import activity_notes, cost_notes
+from analytics.prices import PriceBook, load_price_book
+from analytics.queries import Session
+from analytics.recommend import recommendations
+from analytics.settings import AnalyticsSettings
+from analytics.window import Window, parse_window
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What every answer rests on. Made once, at start-up."""
+
+    settings: AnalyticsSettings
+    book: PriceBook
+    currency: str
+    zone: tzinfo
+
+    @classmethod
+    def load(cls, settings: AnalyticsSettings, currency: str, zone: tzinfo) -> Self:
+        """Read and check the price book too. Raises PriceBookError."""
+        return cls(settings, load_price_book(settings.price_book), currency, zone)
+
+    @property
+    def rate(self) -> Decimal:
+        """Units of the shown currency for a US dollar."""
+        return self.settings.exchange_rate
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAnswers:
+    """All answers of one window, made from one reading of the store."""
+
+    by_application: CostAnswer
+    by_team: CostAnswer
+    idle: IdleAnswer
+    recommend: RecommendAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What all answers need to know of a window."""
+
+    window: Window
+    owners: pl.DataFrame
+    costs: CostLines
+    workloads: pl.DataFrame
+
+
+def cost_answer(
+    session: Session, basis: Basis, *, by: By, window: str, now: datetime, tenant: str
+) -> CostAnswer:
+    """What everything cost in the window. Raises WindowError, and what the session raises."""
+    return _cost(_facts(session, basis, window, now, tenant), basis, by)
+
+
+def idle_answer(session: Session, basis: Basis, *, window: str, now: datetime, tenant: str) -> IdleAnswer:
+    """What is silent or long tail in the window. Raises WindowError, and what the session raises."""
+    facts = _facts(session, basis, window, now, tenant)
+    return _idle(facts, basis, _judged(session, basis, facts, tenant))
+
+
+def recommend_answer(
+    session: Session, basis: Basis, *, window: str, now: datetime, tenant: str
+) -> RecommendAnswer:
+    """What could sleep, with a first estimate. Raises WindowError, and what the session raises."""
+    facts = _facts(session, basis, window, now, tenant)
+    return _recommend(facts, basis, _judged(session, basis, facts, tenant))
+
+
+def first_answers(session: Session, basis: Basis, *, window: str, now: datetime, tenant: str) -> FirstAnswers:
+    """Everything a front page shows, for the price of one answer. Raises as the others do."""
+    facts = _facts(session, basis, window, now, tenant)
+    found = _judged(session, basis, facts, tenant)
+    return FirstAnswers(
+        by_application=_cost(facts, basis, By.APPLICATION),
+        by_team=_cost(facts, basis, By.TEAM),
+        idle=_idle(facts, basis, found),
+        recommend=_recommend(facts, basis, found),
+    )
+
+
+def _cost(facts: _Facts, basis: Basis, by: By) -> CostAnswer:
+    about = _about(facts, basis, cost_notes(facts.costs, facts.window))
+    return CostAnswer(**about, by=by.value, rows=cost_rows(facts.costs, facts.workloads, by, basis.rate))
+
+
+def _idle(facts: _Facts, basis: Basis, found: pl.DataFrame) -> IdleAnswer:
+    about = _about(facts, basis, activity_notes(found, facts.owners, facts.window))
+    return IdleAnswer(**about, thresholds=thresholds(basis.settings), rows=idle_rows(found, basis.rate))
+
+
+def _recommend(facts: _Facts, basis: Basis, found: pl.DataFrame) -> RecommendAnswer:
+    about = _about(facts, basis, activity_notes(found, facts.owners, facts.window))
+    rows = recommendations(found, about["coverage"], basis.settings, basis.rate)
+    return RecommendAnswer(**about, rows=rows)
+
+
+def _facts(session: Session, basis: Basis, window: str, now: datetime, tenant: str) -> _Facts:
+    span = parse_window(window, now)
+    owners = queries.owners(session, tenant, basis.settings)
+    costs = cost_lines(session, basis.settings, basis.book, owners, span, now, tenant)
+    return _Facts(span, owners, costs, identified(costs.names, owners, basis.settings))
+
+
+def _judged(session: Session, basis: Basis, facts: _Facts, tenant: str) -> pl.DataFrame:
+    """Every workload with a verdict, with its gaps."""
+    activity = activity_of(session, facts.window, basis.settings, tenant)
+    found = judged(
+        facts.workloads, facts.owners, facts.costs, activity, facts.window, basis.settings, basis.zone
+    ).filter(pl.col("verdict").is_not_null())
+    seconds = quiet_seconds(session, found, facts.window, tenant)
+    return with_gaps(found, seconds, basis.settings.keep_alive_s)
+
+
+def _about(facts: _Facts, basis: Basis, notes: Iterable[str]) -> dict[str, Any]:
+    costs = facts.costs
+    return {
+        "window": Span(start=facts.window.start, end=facts.window.end),
+        "time_zone": str(basis.zone),
+        "currency": basis.currency,
+        "prices_retrieved_on": basis.book.retrieved_on,
+        "coverage": costs.covered_s / costs.present_s if costs.present_s else None,
+        "notes": tuple(notes),
+    }

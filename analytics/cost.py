@@ -1,0 +1,171 @@
+"""Groups priced lines into the cost table: by team, application, service, workload, namespace or cluster.
+
+Pure functions; `analytics.answers` calls `cost_rows`. The trap: groups are sums of integers, and an amount
+becomes a Decimal only when it is shown, so every grouping has the same total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final, Literal
+
+import polars as pl
+
+from analytics.costing import CostLines
+from analytics.documents import CostRow
+from analytics.grouping import By
+from analytics.money import usd
+from analytics.settings import AnalyticsSettings
+
+__all__ = ["OUTSIDE", "PLATFORM", "UNOWNED", "By", "cost_rows", "identified"]
+
+UNOWNED: Final = "unowned"
+PLATFORM: Final = "platform"
+OUTSIDE: Final = "outside clusters"
+
+Line = Literal["direct", "platform", "unowned", "idle", "system", "total"]
+_LINES: Final[Mapping[str, Line]] = {
+    "direct": "direct", "platform": "platform", "unowned": "unowned", "idle": "idle", "system": "system",
+    "total": "total",
+}  # fmt: skip
+_ORDER: Final = ("direct", "unowned", "idle", "system", "total")
+
+
+def identified(names: pl.DataFrame, owners: pl.DataFrame, settings: AnalyticsSettings) -> pl.DataFrame:
+    """Every workload with what it is called and who it belongs to; empty texts become names that can be
+    shown.
+
+    Out: the columns of `names` and `service_namespace, service, team, application, role, is_platform`.
+    """
+    known = owners.select("workload_id", "service_namespace", "service_name", "team", "application", "role")
+    platform = pl.col("namespace").is_in(settings.platform_namespaces) & (pl.col("cluster") != "")
+    nobody = pl.when(platform).then(pl.lit(PLATFORM)).otherwise(pl.lit(UNOWNED))
+    return (
+        names.join(known, on="workload_id", how="left")
+        .with_columns(
+            pl.col("service_namespace", "service_name", "team", "application", "role").fill_null("")
+        )
+        .with_columns(
+            service=pl.when(pl.col("service_name") != "").then("service_name").otherwise("workload_name"),
+            team=pl.when(pl.col("team") != "").then("team").otherwise(nobody),
+            application=pl.when(pl.col("application") != "").then("application").otherwise(nobody),
+            is_platform=platform,
+        )
+        .drop("service_name")
+    )
+
+
+def cost_rows(costs: CostLines, workloads: pl.DataFrame, by: By, rate: Decimal) -> tuple[CostRow, ...]:
+    """The lines of the table, the most expensive first, then what nobody owns, idle, system and the total.
+
+    `workloads` as `identified` returns them; `rate` are units of the shown currency for a US dollar.
+    """
+    lines = costs.lines.join(workloads.drop("cluster"), on="workload_id", how="left").with_columns(
+        sidecars_nano=_amount_of("sidecar"),
+        **{
+            f"{name}_nano": _amount_of("container", "machine", "idle", "system", column=f"{name}_nano")
+            for name in ("cpu", "memory")
+        },
+        total_nano=pl.sum_horizontal("cpu_nano", "memory_nano", "functions_nano"),
+        is_borne=pl.col("workload_id").is_not_null(),
+    )
+    requests = costs.requests.join(workloads, on="workload_id").with_columns(
+        is_borne=pl.lit(value=True), line=pl.lit("")
+    )
+    key = _key(by)
+    amounts = ("cpu_nano", "memory_nano", "sidecars_nano", "functions_nano", "total_nano", "used_nano")
+    groups = (
+        lines.with_columns(key)
+        .group_by("name", "shown")
+        .agg(pl.col(amounts).sum(), pl.col("is_platform").all().alias("all_platform"))
+        .join(
+            requests.with_columns(key).group_by("name", "shown").agg(pl.col("requests").sum()),
+            on=["name", "shown"],
+            how="left",
+        )
+    )
+    groups = groups.with_columns(
+        shown=pl.when((pl.col("shown") == "direct") & pl.col("all_platform"))
+        .then(pl.lit("platform"))
+        .otherwise("shown")
+    )
+    whole = groups.select(pl.col(amounts).sum()).row(0, named=True)
+    asked = costs.requests["requests"].sum() if len(costs.requests) else None
+    rows = [_row(group, rate, whole["total_nano"]) for group in _ordered(groups)]
+    total = {**whole, "name": "total", "shown": "total", "requests": asked}
+    return (*rows, _row(total, rate, whole["total_nano"]))
+
+
+def _amount_of(*lines: str, column: str = "") -> pl.Expr:
+    amount = pl.col(column) if column else pl.col("cpu_nano") + pl.col("memory_nano")
+    return pl.when(pl.col("line").is_in(lines)).then(amount).otherwise(0)
+
+
+def _key(by: By) -> list[pl.Expr]:
+    """Two columns: the name of a line's group, and the kind of line it is shown as."""
+    names = {
+        By.TEAM: pl.col("team"),
+        By.APPLICATION: pl.col("application"),
+        By.SERVICE: pl.col("service"),
+        By.WORKLOAD: _path("cluster", "namespace", "workload_name"),
+        By.NAMESPACE: _path("cluster", "namespace"),
+        By.CLUSTER: pl.when(pl.col("cluster") != "").then("cluster").otherwise(pl.lit(OUTSIDE)),
+    }
+    borne = pl.col("is_borne")
+    capacity = pl.col("line")
+    if by is By.CLUSTER:
+        capacity = pl.concat_str(pl.col("line"), pl.lit(" of "), names[By.CLUSTER])
+    group = pl.when(borne).then(names[by]).otherwise(capacity)
+    return [
+        group.alias("name"),
+        pl.when(~borne)
+        .then("line")
+        .when(group == UNOWNED)
+        .then(pl.lit(UNOWNED))
+        .otherwise(pl.lit("direct"))
+        .alias("shown"),
+    ]
+
+
+def _path(*columns: str) -> pl.Expr:
+    """The parts that are not empty, with slashes between."""
+    parts = [pl.when(pl.col(name) != "").then(pl.col(name)) for name in columns]
+    return pl.concat_str(parts, separator="/", ignore_nulls=True)
+
+
+def _ordered(groups: pl.DataFrame) -> Sequence[dict[str, object]]:
+    place = (
+        pl.col("shown")
+        .replace("platform", "direct")
+        .replace_strict(list(_ORDER), list(range(len(_ORDER))), return_dtype=pl.Int8)
+    )
+    return groups.sort(place, "total_nano", "name", descending=[False, True, False]).to_dicts()
+
+
+def _row(group: Mapping[str, object], rate: Decimal, whole_nano: int) -> CostRow:
+    def money(column: str) -> Decimal:
+        return usd(_integer(group[column])) * rate
+
+    total = _integer(group["total_nano"])
+    asked = group["requests"]
+    requests = asked if isinstance(asked, float) else None
+    borne = group["shown"] not in ("idle", "system")
+    each = money("total_nano") * 1_000_000 / Decimal(str(requests)) if requests and borne else None
+    return CostRow(
+        name=str(group["name"]),
+        line=_LINES[str(group["shown"])],
+        cpu=money("cpu_nano"),
+        memory=money("memory_nano"),
+        sidecars=money("sidecars_nano"),
+        functions=money("functions_nano"),
+        total=money("total_nano"),
+        share=total / whole_nano if whole_nano else None,
+        unused=usd(total - _integer(group["used_nano"])) * rate,
+        requests=requests,
+        per_million_requests=None if each is None else round(each, 9),
+    )
+
+
+def _integer(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,195 @@
+"""From the store to priced lines: who bears what, over a window. `analytics.cost` groups them, the others
+look them up.
+
+Works day by day of UTC, with a margin on both sides, so that memory stays bounded and an hour's result does
+not depend on the window it is asked for in. The trap: a window may begin or end within an hour; then only
+that part is priced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import polars as pl
+
+from analytics import clock, functions
+from analytics.cluster_costs import cluster_costs
+from analytics.lines import LINE_SCHEMA, SPAN_SCHEMA, DayCosts, named, paid_times, summed
+from analytics.machine_costs import machine_costs
+from analytics.prices import PriceBook
+from analytics.pricing import sized
+from analytics.queries import Session, read_range
+from analytics.samples import Samples, days, placed, read_samples, slots_of
+from analytics.settings import AnalyticsSettings
+from analytics.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class CostLines:
+    """What a window cost. `lines` has the columns of LINE_SCHEMA; idle and system lines belong to no
+    workload.
+
+    `names` says what each workload_id is called, `nodes_nano` and `functions_nano` is what was divided,
+    `paid` says from when to when each workload bore anything of it, `requests` are the requests by workload
+    (all kinds), `covered_s` of `present_s` node-seconds are known from samples; `estimated`, `unsized` and
+    `unpriced` are names of nodes, see `lines.DayCosts`.
+    """
+
+    lines: pl.DataFrame
+    names: pl.DataFrame
+    paid: pl.DataFrame
+    requests: pl.DataFrame
+    nodes_nano: int
+    functions_nano: int
+    covered_s: int
+    present_s: int
+    first_at: datetime | None
+    estimated: tuple[str, ...] = ()
+    unsized: tuple[str, ...] = ()
+    unpriced: tuple[str, ...] = ()
+    unlisted_functions: int = 0
+    functions_without_memory: int = 0
+    sampled: bool = False
+
+
+def cost_lines(
+    session: Session,
+    settings: AnalyticsSettings,
+    book: PriceBook,
+    owners: pl.DataFrame,
+    window: Window,
+    now: datetime,
+    tenant: str,
+) -> CostLines:
+    """Price everything that ran in the window. Raises what the session raises."""
+    parts: list[DayCosts] = []
+    for day in days(window):
+        parts += day_costs(read_samples(session, day, tenant), settings, book, owners, day, now)
+    requests = requests_of(read_range(session, "requests_1h", tenant, window.start, window.end))
+    function_rows, counts = _functions(requests, owners, settings, book)
+    covered, present, first_at = _coverage([part.spans for part in parts])
+    return CostLines(
+        lines=summed([*(part.lines for part in parts), function_rows]),
+        names=named([*(part.names for part in parts), requests]),
+        paid=paid_times(part.paid for part in parts),
+        requests=requests.group_by("workload_id").agg(pl.col("requests").sum(), pl.col("starts").sum()),
+        nodes_nano=sum(part.total_nano for part in parts),
+        functions_nano=int(function_rows["functions_nano"].sum()),
+        covered_s=covered,
+        present_s=present,
+        first_at=first_at,
+        estimated=_all(part.estimated for part in parts),
+        unsized=_all(part.unsized for part in parts),
+        unpriced=_all(part.unpriced for part in parts),
+        unlisted_functions=counts[0],
+        functions_without_memory=counts[1],
+        sampled=bool((requests["requests"] > requests["starts"] + 1e-6).any()),
+    )
+
+
+def requests_of(hours: pl.DataFrame) -> pl.DataFrame:
+    """Requests by workload and hour. A proxy's count only for workloads whose application tells nothing
+    itself.
+    """
+    told = pl.col("source") == "application"
+    return hours.filter(told | ~told.any().over("workload_id"))
+
+
+def day_costs(
+    samples: Samples,
+    settings: AnalyticsSettings,
+    book: PriceBook,
+    owners: pl.DataFrame,
+    day: Window,
+    now: datetime,
+) -> Iterator[DayCosts]:
+    """What a day's samples cost: the clusters', then the machines'. Pure."""
+    minutes = placed(samples)
+    slots = clock.within(slots_of(samples, minutes, now), day.start, day.end)
+    nodes = sized(samples.nodes, book)
+    hosts = _outside(samples.nodes, minutes)
+    doubles = _doubles(samples.nodes, hosts)
+    in_clusters = samples.nodes.join(hosts, on="node_id", how="anti").select("node_id")
+    machines = hosts.join(doubles, on="node_id", how="anti").select("node_id")
+    yield cluster_costs(
+        samples.containers,
+        minutes,
+        nodes.join(in_clusters, on="node_id", how="semi"),
+        slots.join(hosts, on="node_id", how="anti"),
+        settings,
+        book,
+    )
+    theirs = slots.join(machines, on="node_id", how="semi")
+    costs = machine_costs(samples, nodes.join(machines, on="node_id", how="semi"), theirs, owners, book)
+    silent = hosts.join(theirs, on="node_id", how="semi").join(nodes, on="node_id", how="anti")
+    yield replace(costs, unpriced=frozenset(silent["node"]))
+
+
+def _outside(nodes: pl.DataFrame, minutes: pl.DataFrame) -> pl.DataFrame:
+    """The machines that say no cluster and run no containers of pods."""
+    return nodes.filter(pl.col("cluster") == "").join(minutes, on="node_id", how="anti")
+
+
+def _doubles(nodes: pl.DataFrame, hosts: pl.DataFrame) -> pl.DataFrame:
+    """Nodes of clusters once more, from host metrics that do not say the cluster; they are paid for
+    already.
+    """
+    return hosts.join(nodes.filter(pl.col("cluster") != ""), on="node", how="semi")
+
+
+def _functions(
+    requests: pl.DataFrame, owners: pl.DataFrame, settings: AnalyticsSettings, book: PriceBook
+) -> tuple[pl.DataFrame, tuple[int, int]]:
+    """Lines of functions; and how many of them have no list price, and how many do not say their memory."""
+    known = owners.select("workload_id", "provider", "region", "platform", "memory_bytes")
+    hours = (
+        requests.filter(pl.col("workload_kind") == "Function")
+        .join(known, on="workload_id", how="left")
+        .with_columns(
+            pl.col("provider", "region", "platform").fill_null(""),
+            pl.col("memory_bytes").fill_null(0.0),
+            day=pl.col("hour").dt.date(),
+        )
+    )
+    silent = hours.filter(pl.col("memory_bytes") <= 0)["workload_id"].n_unique()
+    hours = hours.with_columns(
+        memory_bytes=pl.when(pl.col("memory_bytes") > 0)
+        .then("memory_bytes")
+        .otherwise(pl.lit(float(settings.function_memory_bytes)))
+    )
+    lines = functions.function_lines(hours, functions.plans(hours, book))
+    unlisted = lines.filter(~pl.col("listed"))["workload_id"].n_unique()
+    rows = lines.group_by("workload_id").agg(pl.col("functions_nano").sum())
+    rows = rows.with_columns(
+        cluster=pl.lit(""),
+        line=pl.lit("function"),
+        cpu_nano=pl.lit(0, pl.Int64),
+        memory_nano=pl.lit(0, pl.Int64),
+        used_nano=pl.col("functions_nano"),
+    )
+    return rows.select(list(LINE_SCHEMA)), (unlisted, silent)
+
+
+def _all(names: Iterable[frozenset[str]]) -> tuple[str, ...]:
+    return tuple(sorted(frozenset().union(*names)))
+
+
+def _coverage(spans: Sequence[pl.DataFrame]) -> tuple[int, int, datetime | None]:
+    """Node-seconds known from samples, node-seconds between each node's first and last, and when the first
+    began.
+    """
+    whole = pl.concat([pl.DataFrame(schema=SPAN_SCHEMA), *spans])
+    if whole.is_empty():
+        return 0, 0, None
+    by_node = whole.group_by("node_id").agg(
+        covered=pl.col("seconds").sum(),
+        present=(pl.col("end").max() - pl.col("begin").min()).dt.total_seconds(),
+    )
+    first = whole["begin"].min()
+    return (
+        int(by_node["covered"].sum()),
+        int(by_node["present"].sum()),
+        first if isinstance(first, datetime) else None,
+    )

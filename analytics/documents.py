@@ -1,0 +1,140 @@
+"""What the answers look like: the models that the API serves, and the command reads back. No logic.
+
+Money is a Decimal in the answer's currency and travels as text with every digit; times are aware UTC. The
+trap: these are the API's contract, so a field may be added, but not renamed.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+Money = Annotated[
+    Decimal, PlainSerializer(lambda amount: format(amount, "f"), return_type=str, when_used="json")
+]
+
+
+class Document(BaseModel):
+    """Common to everything below."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Span(Document):
+    """A span of time, in UTC."""
+
+    start: datetime
+    end: datetime
+
+
+class Answer(Document):
+    """What every answer says about itself."""
+
+    window: Span
+    time_zone: str = Field(description="Zone in which times are shown to people; times here are UTC.")
+    currency: str
+    prices_retrieved_on: date
+    coverage: float | None = Field(
+        description="Share of the nodes' time, from each one's first to its last sample, that samples cover."
+    )
+    notes: tuple[str, ...] = Field(description="What is estimated, missing or left out, as sentences.")
+
+
+class CostRow(Document):
+    """One line of the cost table. Lines add up to the line `total` to the last digit."""
+
+    name: str
+    line: Literal["direct", "platform", "unowned", "idle", "system", "total"]
+    cpu: Money
+    memory: Money
+    sidecars: Money = Field(description="CPU and memory of sidecar containers; not in `cpu` and `memory`.")
+    functions: Money
+    total: Money
+    share: float | None = Field(description="Of the grand total.")
+    unused: Money = Field(
+        description="Part of `total` that was reserved and not used; not added to anything."
+    )
+    requests: float | None
+    per_million_requests: Money | None
+
+
+class CostAnswer(Answer):
+    """What everything cost, grouped by one key."""
+
+    by: str
+    rows: tuple[CostRow, ...]
+
+
+class IdleRow(Document):
+    """A workload that is silent, long tail, or cannot be judged by its requests."""
+
+    name: str
+    kind: str
+    namespace: str
+    cluster: str
+    environment: str
+    service: str
+    application: str
+    team: str
+    verdict: Literal[
+        "silent", "long tail", "fixed hours", "standby", "no telemetry", "works without requests"
+    ]
+    why: str
+    requests: float
+    active_seconds_share: float
+    active_minutes_share: float
+    longest_gap_s: float | None
+    last_request_at: datetime | None
+    cost: Money
+    cpu_cores: float | None = Field(description="Mean CPU usage of one of its containers.")
+    cpu_floor_cores: float | None = Field(description="What it uses at its quietest, per container.")
+    network_bytes_per_s: float | None = Field(description="Mean traffic of one of its pods or machines.")
+
+
+class IdleAnswer(Answer):
+    """What sits idle."""
+
+    thresholds: dict[str, float]
+    rows: tuple[IdleRow, ...]
+
+
+class Recommendation(Document):
+    """A first estimate of what sleeping would save. Not proven by a replay."""
+
+    id: str
+    name: str
+    kind: str
+    namespace: str
+    cluster: str
+    environment: str
+    application: str
+    team: str
+    action: Literal["scale-to-zero"]
+    status: Literal["candidate, not proven"]
+    verdict: str
+    cost_per_week: Money
+    freed_per_week: Money = Field(
+        description="Reservation that would be free while it sleeps, its sidecars' left out."
+    )
+    sidecars_freed_per_week: Money = Field(
+        description="The same of its sidecars: free only if the whole pod goes."
+    )
+    awake_share: float
+    cold_starts_per_week: float
+    requests_per_week: float
+    keep_alive_s: float
+    evidence: Span
+    evidence_requests: int
+    evidence_hours: float
+    sampled_before: datetime | None
+    confidence: Literal["low", "medium"]
+    reasons: tuple[str, ...]
+
+
+class RecommendAnswer(Answer):
+    """What could sleep, the largest saving first."""
+
+    rows: tuple[Recommendation, ...]

@@ -1,0 +1,88 @@
+"""The shape of priced lines, and what they are put together from: the table that every costing module fills.
+
+A line says what one workload, or nobody, bears: `cluster_costs` and `machine_costs` make them for a day,
+`costing` for functions, and `cost` groups them. The trap: amounts are whole nano-USD and are only ever
+added, so that all lines together are what was divided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from analytics.queries import TIME
+
+LINE_SCHEMA: Final = {
+    "workload_id": pl.UInt64,
+    "cluster": pl.String,
+    "line": pl.String,
+    "cpu_nano": pl.Int64,
+    "memory_nano": pl.Int64,
+    "functions_nano": pl.Int64,
+    "used_nano": pl.Int64,
+}
+"""`line` is container, sidecar, machine, function, idle or system; the last two belong to no workload."""
+NAME_SCHEMA: Final = {
+    "workload_id": pl.UInt64,
+    "cluster": pl.String,
+    "environment": pl.String,
+    "namespace": pl.String,
+    "workload_kind": pl.String,
+    "workload_name": pl.String,
+}
+SPAN_SCHEMA: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
+    "node_id": pl.UInt64,
+    "begin": TIME,
+    "end": TIME,
+    "seconds": pl.Int64,
+    "hour": TIME,
+}
+PAID_SCHEMA: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
+    "workload_id": pl.UInt64,
+    "paid_from": TIME,
+    "paid_until": TIME,
+}
+AMOUNTS: Final = ("cpu_nano", "memory_nano", "functions_nano", "used_nano")
+
+
+@dataclass(frozen=True, slots=True)
+class DayCosts:
+    """What one day cost on one kind of machine. `total_nano` is what the lines add up to.
+
+    `names` has the columns of NAME_SCHEMA, maybe with repetitions; `spans` are the times that samples cover
+    (SPAN_SCHEMA); `paid` says from when to when each workload bore anything (PAID_SCHEMA); the rest are names
+    of nodes: priced by default rates, by what they hold, not at all.
+    """
+
+    lines: pl.DataFrame
+    names: pl.DataFrame
+    spans: pl.DataFrame
+    paid: pl.DataFrame
+    total_nano: int
+    estimated: frozenset[str] = frozenset()
+    unsized: frozenset[str] = frozenset()
+    unpriced: frozenset[str] = frozenset()
+
+
+def summed(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Lines of the same workload, cluster and kind as one."""
+    whole = pl.concat(
+        [pl.DataFrame(schema=LINE_SCHEMA), *(frame.select(list(LINE_SCHEMA)) for frame in frames)],
+        how="vertical_relaxed",
+    )
+    return whole.group_by("workload_id", "cluster", "line").agg(pl.col(AMOUNTS).sum())
+
+
+def named(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """What each workload is called, once."""
+    texts = [frame.select(list(NAME_SCHEMA)).cast(NAME_SCHEMA) for frame in frames]  # type: ignore[arg-type]  # polars wants its keys invariant
+    return pl.concat([pl.DataFrame(schema=NAME_SCHEMA), *texts]).unique("workload_id", keep="first")
+
+
+def paid_times(spans: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """From when to when each workload bore anything, from `workload_id, paid_from, paid_until`."""
+    whole = pl.concat([pl.DataFrame(schema=PAID_SCHEMA), *(s.select(list(PAID_SCHEMA)) for s in spans)])
+    return whole.group_by("workload_id").agg(pl.col("paid_from").min(), pl.col("paid_until").max())

@@ -1,0 +1,96 @@
+"""The remarks beside an answer: what is estimated, sampled, missing or not counted yet. Plain sentences.
+
+Called by `analytics.answers`. The trap: a remark that is always there is not read, so each is made only if it
+concerns this answer; but what no cost table counts yet is always said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import polars as pl
+
+from analytics.activity import heard_window
+from analytics.costing import CostLines
+from analytics.window import Window
+
+_NAMED: Final = 3
+_LATE: Final = timedelta(hours=2)
+
+
+def cost_notes(costs: CostLines, window: Window) -> Iterator[str]:
+    """What to know about a cost table."""
+    yield from _beginning(costs.first_at, window)
+    if costs.estimated:
+        yield (
+            f"estimated: {_list(costs.estimated)} ha{'s' if len(costs.estimated) == 1 else 've'} no list "
+            f"price for type and region; the default rates of a vCPU and a GiB are taken."
+        )
+    if costs.unsized:
+        yield (
+            f"estimated: containers on {_list(costs.unsized)} are priced by what they hold, because those "
+            f"nodes never said how large they are. Their idle capacity is unknown and not shown."
+        )
+    if costs.unpriced:
+        yield f"not in the costs: {_list(costs.unpriced)}, since nobody said how large, or of which type."
+    if costs.unlisted_functions:
+        yield (
+            f"estimated: {_counted(costs.unlisted_functions, 'function')} without a plan in the price book, "
+            f"priced by the default one."
+        )
+    if costs.functions_without_memory:
+        yield (
+            f"estimated: {_counted(costs.functions_without_memory, 'function')} without a memory size "
+            f"(faas.max_memory), priced with analytics.function_memory_bytes."
+        )
+    if costs.functions_nano:
+        yield "Functions stand at list price, first tier; the account's free quota is not taken off."
+    if costs.sampled:
+        yield (
+            "Some requests are sampled; counts and functions' costs are corrected by their sampling "
+            "probability."
+        )
+    yield "Not counted yet: storage, network, load balancers, control planes, discounts and taxes."
+
+
+def activity_notes(found: pl.DataFrame, owners: pl.DataFrame, window: Window) -> Iterator[str]:
+    """What to know about an answer on activity."""
+    heard = heard_window(owners, window)
+    if heard.end < window.end - _LATE:
+        yield (
+            f"All telemetry ends at {heard.end:%Y-%m-%d %H:%M} UTC; workloads are judged until then, since "
+            f"nothing is known of the time after it."
+        )
+    if heard.start > window.start + _LATE:
+        yield f"Telemetry begins at {heard.start:%Y-%m-%d %H:%M} UTC; workloads are judged from then on."
+    sampled = found.filter(pl.col("sampled_until").is_not_null())
+    last = sampled["sampled_until"].max()
+    if isinstance(last, datetime):
+        yield (
+            f"sampled before {last:%Y-%m-%d %H:%M} UTC: of {_counted(len(sampled), 'workload')}, requests "
+            f"before then are a sample. Counts are corrected; gaps are looked at only after it."
+        )
+    late = found.filter(pl.col("alive_since") > heard.start + _LATE)
+    if len(late):
+        yield (
+            f"{_counted(len(late), 'workload')} first appeared within the window, judged from then on: "
+            f"{_list(late.sort('workload_name')['workload_name'].to_list())}."
+        )
+
+
+def _beginning(first_at: datetime | None, window: Window) -> Iterator[str]:
+    if first_at is None:
+        yield "There are no usage metrics of nodes or containers in this window: only functions have a cost."
+    elif first_at > window.start + _LATE:
+        yield f"Usage metrics begin at {first_at:%Y-%m-%d %H:%M} UTC; what ran before is not in the costs."
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _list(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,77 @@
+"""Reads the samples of a day, with a margin on both sides, and finds out over which times they speak.
+
+`analytics.costing` reads; `cluster_costs` and `machine_costs` take the result. The trap: without the margin,
+the first and last slots of a range would depend on where it was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from analytics import allocation, clock
+from analytics.queries import Session, read_range
+from analytics.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The samples of one day with their margins, as the queries of the same names return them."""
+
+    containers: pl.DataFrame
+    container_minutes: pl.DataFrame
+    nodes: pl.DataFrame
+    node_minutes: pl.DataFrame
+    host_services: pl.DataFrame
+
+
+def days(window: Window) -> Iterator[Window]:
+    """The window, cut at midnight UTC."""
+    start = window.start
+    while start < window.end:
+        end = min(start.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1), window.end)
+        yield Window(start, end)
+        start = end
+
+
+def read_samples(session: Session, window: Window, tenant: str) -> Samples:
+    """The samples of the window and two hours before and after it. Raises what the session raises."""
+    first, last = window.start - clock.MARGIN, window.end + clock.MARGIN
+    frames = [
+        read_range(session, query, tenant, first, last)
+        for query in ("containers", "container_minutes", "nodes", "node_minutes", "host_services")
+    ]
+    return Samples(*frames)
+
+
+def placed(samples: Samples) -> pl.DataFrame:
+    """The minutes of containers, with `cluster, node, node_id, workload_id, container` of each.
+
+    A pod of a StatefulSet keeps its name when it moves, so the node is a minute's, not a container's. Those
+    that never say where they are share a nameless node of their cluster.
+    """
+    known = samples.nodes.select("cluster", "node", "node_id")
+    who = samples.containers.select("container_id", "cluster", "workload_id", "container", last_node="node")
+    said = pl.when(pl.col("node") != "").then("node").otherwise("last_node")
+    nameless = pl.struct("cluster", "node").hash(seed=1)
+    return (
+        samples.container_minutes.join(who, on="container_id")
+        .with_columns(node=said)
+        .drop("last_node")
+        .join(known, on=["cluster", "node"], how="left")
+        .with_columns(node_id=pl.coalesce("node_id", nameless))
+    )
+
+
+def slots_of(samples: Samples, minutes: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """The clock of every node; one that never reports usage goes by whatever it reports.
+
+    `minutes` as `placed` returns them.
+    """
+    measured = pl.col("cpu_usage").is_not_null() | pl.col("busy_share").is_not_null()
+    own = samples.node_minutes.filter(measured | ~measured.any().over("node_id"))
+    seen = allocation.running(minutes)
+    return clock.slots(own.select("node_id", "minute"), seen.select("node_id", "minute"), now)

@@ -1,0 +1,76 @@
+"""`lowtide cost`: what everything cost, with idle capacity as a line of its own. Registered by the app.
+
+The trap: the table rounds; JSON and CSV carry every digit, and only there do the lines visibly add up
+exactly.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from analytics.grouping import By
+from lowtide.cli.invocation import OutputOption, invocation
+from lowtide.output import Column, Output, Unit, render
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from analytics.answers import Basis
+    from analytics.documents import CostAnswer
+    from ingest.store.engine import Session
+
+WindowOption = Annotated[
+    str, typer.Option("--window", "-w", help="7d, 24h, 4w, or START/END as ISO 8601 times with offset.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("cost")(cost)
+
+
+def cost(
+    ctx: typer.Context,
+    by: Annotated[By, typer.Option(help="What the lines are.")] = By.APPLICATION,
+    window: WindowOption = "7d",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show what every team, application or service costs. Lines add up to the nodes' cost to the last
+    digit.
+    """
+    from analytics.answers import cost_answer
+    from analytics.documents import CostAnswer
+    from lowtide.asking import TENANT, ask, tell
+
+    def local(session: Session, basis: Basis, now: datetime) -> CostAnswer:
+        return cost_answer(session, basis, by=by, window=window, now=now, tenant=TENANT)
+
+    run = invocation(ctx)
+    settings = run.settings()
+    answer = ask(run, settings, "/api/v1/cost", {"by": by.value, "window": window}, CostAnswer, local)
+    tell(run, settings, answer, f"Cost by {by.value}")
+    render(answer.rows, columns(by, answer.currency, output), output)
+
+
+def columns(by: By, currency: str, output: Output) -> list[Column]:
+    """The columns. Programs also get the kind of each line, and the cost of a million requests."""
+
+    def money(name: str, title: str) -> Column:
+        return Column(name, title, Unit.MONEY, currency)
+
+    shown = [
+        Column("name", by.value.capitalize()),
+        money("cpu", "CPU"),
+        money("memory", "Memory"),
+        money("sidecars", "Sidecars"),
+        money("functions", "Functions"),
+        money("total", "Total"),
+        Column("share", "Share", Unit.SHARE),
+        money("unused", "Of it unused"),
+        Column("requests", "Requests", Unit.NUMBER, places=0),
+    ]
+    if output is Output.TABLE:
+        return shown
+    return [*shown, Column("line", "Line"), money("per_million_requests", "Per million requests")]

@@ -1,0 +1,91 @@
+"""`lowtide recommend`: what could sleep, with a first estimate from the real gaps. Registered by the app.
+
+The trap: everything here is a candidate; the table says so in every line, since lines are copied out of
+tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from lowtide.cli.cost import WindowOption
+from lowtide.cli.invocation import OutputOption, invocation
+from lowtide.output import Column, Output, Unit, render
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from analytics.answers import Basis
+    from analytics.documents import RecommendAnswer, Recommendation
+    from ingest.store.engine import Session
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("recommend")(recommend)
+
+
+def recommend(ctx: typer.Context, window: WindowOption = "7d", output: OutputOption = Output.TABLE) -> None:
+    """Show what could scale to zero, and what that would free. Candidates, not proven by a replay yet."""
+    from analytics.answers import recommend_answer
+    from analytics.documents import RecommendAnswer
+    from lowtide.asking import TENANT, ask, tell
+
+    def local(session: Session, basis: Basis, now: datetime) -> RecommendAnswer:
+        return recommend_answer(session, basis, window=window, now=now, tenant=TENANT)
+
+    run = invocation(ctx)
+    settings = run.settings()
+    answer = ask(run, settings, "/api/v1/recommendations", {"window": window}, RecommendAnswer, local)
+    tell(run, settings, answer, "First scale-to-zero estimates")
+    run.note(
+        f"Asleep {settings.analytics.keep_alive_s:g} s after the last request; freed is what is reserved "
+        f"meanwhile, without sidecars. It becomes a saving once a node can go.\n\n"
+    )
+    render(_rows(answer.rows), columns(answer.currency, output), output, zone=settings.time_zone)
+
+
+def _rows(found: Iterable[Recommendation]) -> Iterator[dict[str, object]]:
+    for one in found:
+        row = one.model_dump()
+        yield {**row, "evidence_start": one.evidence.start, "evidence_end": one.evidence.end}
+
+
+def columns(currency: str, output: Output) -> list[Column]:
+    """The columns. Programs also get the evidence and the reasons."""
+
+    def money(name: str, title: str) -> Column:
+        return Column(name, title, Unit.MONEY, currency)
+
+    shown = [
+        Column("id", "Id"),
+        Column("name", "Workload"),
+        Column("namespace", "Namespace"),
+        Column("verdict", "Verdict"),
+        money("cost_per_week", "Cost/week"),
+        money("freed_per_week", "Freed/week"),
+        money("sidecars_freed_per_week", "Sidecars"),
+        Column("awake_share", "Awake", Unit.SHARE),
+        Column("cold_starts_per_week", "Cold starts/week", Unit.NUMBER, places=0),
+        Column("confidence", "Confidence"),
+        Column("status", "Status"),
+    ]
+    if output is Output.TABLE:
+        return shown
+    more = [
+        Column(key, key.replace("_", " ").capitalize())
+        for key in ("action", "kind", "cluster", "environment", "application", "team", "reasons")
+    ]
+    return [
+        *shown,
+        *more,
+        Column("requests_per_week", "Requests/week", Unit.NUMBER),
+        Column("keep_alive_s", "Keep-alive", Unit.SECONDS),
+        Column("evidence_start", "Evidence from", Unit.INSTANT),
+        Column("evidence_end", "Evidence to", Unit.INSTANT),
+        Column("evidence_requests", "Evidence requests", Unit.NUMBER),
+        Column("sampled_before", "Sampled before", Unit.INSTANT),
+    ]

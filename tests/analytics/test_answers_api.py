@@ -1,0 +1,63 @@
+"""The answers over HTTP: `api.answers`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+import api.answers
+from analytics.answers import Basis
+from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer
+from api.problems import install
+from ingest.store.engine import Engine
+
+
+@pytest.fixture
+def client(migrated: Engine, example: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    monkeypatch.setattr(api.answers, "TENANT", example.tenant)
+    app = FastAPI()
+    install(app)
+    app.include_router(api.answers.answers_router(migrated, Basis.load(example.settings, "USD", UTC)))
+    with TestClient(app) as opened:
+        yield opened
+
+
+def test_cost(client: TestClient, example: Any) -> None:
+    response = client.get("/api/v1/cost", params={"by": "team", "window": example.window})
+
+    assert response.status_code == 200
+    answer = CostAnswer.model_validate(response.json())
+    assert (answer.by, answer.currency, answer.time_zone) == ("team", "USD", "UTC")
+    assert answer.window.start == example.start
+    assert answer.rows[-1].total == Decimal("0.279866670")
+    assert response.json()["rows"][-1]["total"] == "0.279866670"  # text, so that no digit is lost
+
+
+def test_idle_and_recommendations(client: TestClient, example: Any) -> None:
+    given = {"window": example.window}
+
+    idle = IdleAnswer.model_validate(client.get("/api/v1/idle", params=given).json())
+    found = RecommendAnswer.model_validate(client.get("/api/v1/recommendations", params=given).json())
+
+    assert {row.name for row in idle.rows} == {row.name for row in found.rows} == {"quote-api", "tax-rate"}
+    assert {row.status for row in found.rows} == {"candidate, not proven"}
+
+
+@pytest.mark.parametrize("path", ["cost", "idle", "recommendations"])
+@pytest.mark.parametrize("window", ["yesterday", "0d", "2026-03-01T00:00/2026-03-02T00:00"])
+def test_a_wrong_window_is_a_problem_in_words(client: TestClient, path: str, window: str) -> None:
+    response = client.get(f"/api/v1/{path}", params={"window": window})
+
+    assert response.status_code in (400, 422)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "window" in response.text or "offset" in response.text
+
+
+def test_an_unknown_key_is_refused(client: TestClient) -> None:
+    assert client.get("/api/v1/cost", params={"by": "colour"}).status_code in (400, 422)

@@ -1,0 +1,151 @@
+"""`lowtide cost`, `idle` and `recommend`, over the estate of docs/cost.md, in all formats."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lowtide.asking
+from analytics.answers import Basis
+from ingest.store.engine import Session
+from lowtide.cli.app import run
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(
+    session: Session,
+    example: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Command:
+    """Runs a command against the process's engine: it may not open one of its own."""
+    basis = Basis.load(example.settings, "USD", UTC)
+
+    def ask(_run: Any, _settings: Any, path: str, params: Any, model: Any, local: Any) -> Any:
+        answer = local(session, basis, datetime.now(UTC))
+        assert path.startswith("/api/v1/")
+        assert params["window"] == example.window
+        # As it would come from the API.
+        return model.model_validate(json.loads(answer.model_dump_json()))
+
+    monkeypatch.setattr(lowtide.asking, "ask", ask)
+    monkeypatch.setattr(lowtide.asking, "TENANT", example.tenant)
+    monkeypatch.chdir(tmp_path)
+
+    def started(*arguments: str) -> tuple[int, str, str]:
+        code = run([*arguments, "--window", example.window])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return started
+
+
+def records(text: str, output: str) -> list[dict[str, Any]]:
+    if output == "json":
+        found: list[dict[str, Any]] = json.loads(text)
+        return found
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.mark.parametrize("output", ["json", "csv"])
+def test_costs_for_programs_have_every_digit(command: Command, output: str) -> None:
+    code, out, _ = command("cost", "--by", "service", "--output", output)
+
+    *rows, total = records(out, output)
+
+    assert code == 0
+    assert [row["name"] for row in rows] == [
+        "checkout-api", "tax-rate", "quote-api", "badge", "idle", "system",
+    ]  # fmt: skip
+    assert [row["line"] for row in rows][-3:] == ["direct", "idle", "system"]
+    assert (total["name"], total["total"], total["currency"]) == ("total", "0.279866670", "USD")
+    assert sum(Decimal(row["total"]) for row in rows) == Decimal(total["total"])
+
+
+def test_costs_for_people(command: Command) -> None:
+    code, out, err = command("cost", "--by", "team")
+
+    header, *lines = out.splitlines()
+
+    assert code == 0
+    assert header.split("  ")[0] == "Team"
+    assert [line.split()[0] for line in lines] == ["checkout", "canvas", "idle", "system", "total"]
+    assert lines[-1].split()[1:6] == ["0.18", "0.09", "<0.01", "<0.01", "0.28"]
+    assert err.startswith("Cost by team, ")
+    assert "Not counted yet" in err
+
+
+def test_the_same_total_however_it_is_grouped(command: Command) -> None:
+    totals = set()
+    for by in ("team", "application", "service", "workload", "namespace", "cluster"):
+        _, out, _ = command("cost", "--by", by, "-o", "json")
+        totals.add(json.loads(out)[-1]["total"])
+
+    assert totals == {"0.279866670"}
+
+
+@pytest.mark.parametrize("output", ["json", "csv"])
+def test_idle_for_programs(command: Command, output: str) -> None:
+    code, out, _ = command("idle", "--output", output)
+
+    rows = {row["name"]: row for row in records(out, output)}
+
+    assert code == 0
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "quote-api": "long tail", "tax-rate": "long tail",
+    }  # fmt: skip
+    assert rows["quote-api"]["cost"] == "0.028710569"
+    assert float(rows["quote-api"]["longest_gap_s"]) == 2400
+
+
+def test_idle_for_people_says_the_rule(command: Command) -> None:
+    code, out, err = command("idle")
+
+    assert code == 0
+    assert "silent in 97% of its application's open minutes, 3 requests/h then" in out
+    assert "Long tail: among those with the fewest requests, together at most 5% of all" in err
+
+
+@pytest.mark.parametrize("output", ["json", "csv"])
+def test_recommendations_for_programs(command: Command, output: str) -> None:
+    code, out, _ = command("recommend", "--output", output)
+
+    rows = {row["name"]: row for row in records(out, output)}
+
+    assert code == 0
+    assert {row["status"] for row in rows.values()} == {"candidate, not proven"}
+    assert rows["quote-api"]["freed_per_week"] == "4.622401609"
+    assert float(rows["quote-api"]["keep_alive_s"]) == 60
+    reasons = rows["quote-api"]["reasons"]
+    assert "start time and who waits for it are not looked at yet" in (
+        reasons if output == "json" else json.loads(reasons)
+    )
+
+
+def test_every_line_for_people_says_candidate(command: Command) -> None:
+    code, out, err = command("recommend")
+
+    _, *lines = out.splitlines()
+
+    assert code == 0
+    assert len(lines) == 2
+    assert all(line.endswith("candidate, not proven") for line in lines)
+    assert "It becomes a saving once a node can go." in err
+
+
+def test_quiet_says_only_the_rows(command: Command) -> None:
+    _, out, err = command("--quiet", "recommend")
+
+    assert out
+    assert err == ""

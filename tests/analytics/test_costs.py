@@ -1,0 +1,305 @@
+"""Node-hours divided over containers, sidecars, idle capacity and the system; every cent accounted for."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analytics.cost import By, cost_rows, identified
+from analytics.costing import CostLines
+from analytics.documents import CostRow
+from analytics.settings import AnalyticsSettings
+
+GIB = 1024**3
+NANO = 10**9
+BOX = {"host_type": "box", "provider": "aws", "region": "eu-west-1"}
+
+
+def amounts(costs: CostLines) -> dict[tuple[int | None, str], tuple[int, int]]:
+    """CPU and memory in nano-USD, by workload and kind of line."""
+    return {
+        (row["workload_id"], row["line"]): (row["cpu_nano"], row["memory_nano"])
+        for row in costs.lines.to_dicts()
+    }
+
+
+def table(
+    costs: CostLines, estate: Any, by: By = By.WORKLOAD, rate: Decimal = Decimal(1)
+) -> tuple[CostRow, ...]:
+    return cost_rows(costs, identified(costs.names, estate.owned, AnalyticsSettings()), by, rate)
+
+
+def an_hour(estate: Any, container: int, **what: Any) -> None:
+    for at in range(0, 60, 5):
+        estate.sample(container, at, **what)
+
+
+def test_a_node_hour_by_hand(estate: Any, book: Any) -> None:
+    """A box costs 20 cents: 12 for its 4 cores, 8 for its 16 GiB (default rates 3 and 0.5 cents).
+
+    The application holds 1 core and 4 GiB, its sidecar half a core and 2 GiB; 3.5 cores and 14 GiB are
+    allocatable.
+    """
+    one = estate()
+    one.node(1, **BOX, cpu_allocatable=3.5, memory_allocatable=14.0 * GIB)
+    one.container(11, workload=1)
+    one.container(12, workload=1, container="istio-proxy")
+    an_hour(one, 11, cpu_request=1.0, cpu_usage=0.25, memory_request=2.0 * GIB, memory_usage=4.0 * GIB)
+    an_hour(one, 12, cpu_request=0.5, cpu_usage=0.5, memory_request=2.0 * GIB, memory_usage=0.5 * GIB)
+
+    costs = one.costs(book)
+
+    assert costs.nodes_nano == 200_000_000
+    assert amounts(costs) == {
+        (1, "container"): (30_000_000, 20_000_000),
+        (1, "sidecar"): (15_000_000, 10_000_000),
+        (None, "idle"): (60_000_000, 40_000_000),
+        (None, "system"): (15_000_000, 10_000_000),
+    }
+    used = dict(costs.lines.select("line", "used_nano").rows())
+    assert used == {
+        "container": 30_000_000 // 4 + 20_000_000,
+        "sidecar": 15_000_000 + 10_000_000 // 4,
+        "idle": 0,
+        "system": 25_000_000,
+    }
+
+
+def test_the_same_as_a_table(estate: Any, book: Any) -> None:
+    one = estate()
+    one.node(1, **BOX, cpu_allocatable=3.5, memory_allocatable=14.0 * GIB)
+    one.container(11, workload=1)
+    one.container(12, workload=1, container="istio-proxy")
+    for number in (11, 12):
+        an_hour(one, number, cpu_request=0.5, memory_usage=2.0 * GIB)
+    one.owner(1, team="checkout", application="shop")
+
+    row, idle, system, total = table(one.costs(book), one, By.TEAM, Decimal(2))
+
+    assert (row.name, row.line) == ("checkout", "direct")
+    assert (row.cpu, row.memory, row.sidecars) == (Decimal("0.030"), Decimal("0.020"), Decimal("0.050"))
+    assert (row.total, row.share) == (Decimal("0.100"), 0.25)
+    assert row.unused == Decimal("0.060")  # the CPU of both was never used
+    assert (idle.line, idle.total, idle.unused) == ("idle", Decimal("0.250"), Decimal("0.250"))
+    assert (system.line, system.total, system.unused) == ("system", Decimal("0.050"), 0)
+    assert (total.line, total.total, total.cpu, total.memory) == (
+        "total", Decimal("0.400"), Decimal("0.210"), Decimal("0.140"),
+    )  # fmt: skip
+
+
+def test_containers_that_hold_more_than_the_node_has_share_its_price(estate: Any, book: Any) -> None:
+    one = estate()
+    one.node(1, **BOX)
+    for workload in (1, 2):
+        one.container(10 + workload, workload=workload)
+        an_hour(one, 10 + workload, cpu_usage=4.0 * workload, memory_usage=16.0 * GIB)
+
+    costs = one.costs(book)
+
+    assert amounts(costs) == {
+        (1, "container"): (40_000_000, 40_000_000),
+        (2, "container"): (80_000_000, 40_000_000),
+        (None, "idle"): (0, 0),
+        (None, "system"): (0, 0),
+    }
+
+
+def test_an_empty_node_is_idle(estate: Any, book: Any) -> None:
+    one = estate()
+    one.node(1, at=range(0, 60, 5), **BOX)
+
+    costs = one.costs(book)
+
+    assert amounts(costs) == {(None, "idle"): (120_000_000, 80_000_000), (None, "system"): (0, 0)}
+
+
+def test_only_the_time_that_samples_cover_is_priced(estate: Any, book: Any) -> None:
+    """Heard for 20 minutes at 00:00 and from 02:00 to 02:30."""
+    one = estate()
+    one.node(1, at=[*range(0, 20, 5), *range(120, 150, 5)], **BOX)
+
+    assert one.costs(book).nodes_nano == round(200_000_000 * 50 / 60)
+
+
+def test_a_node_of_a_type_without_price_stands_at_the_default_rates(estate: Any, book: Any) -> None:
+    one = estate()
+    one.node(1, at=range(0, 60, 5), host_type="unheard-of", cpu_capacity=2.0, memory_capacity=4.0 * GIB)
+
+    costs = one.costs(book)
+
+    assert costs.nodes_nano == (2 * 30 + 4 * 5) * 1_000_000
+    assert costs.estimated == ("node-1",)
+
+
+def test_a_known_type_says_how_large_a_node_is_that_does_not(estate: Any, book: Any) -> None:
+    one = estate()
+    one.node(1, at=range(0, 60, 5), **BOX, cpu_capacity=0.0, memory_capacity=0.0)
+
+    costs = one.costs(book)
+
+    assert (costs.nodes_nano, costs.estimated, costs.unsized) == (200_000_000, (), ())
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_node_of_unknown_size_costs_what_its_containers_hold(
+    estate: Any, book: Any, *, is_known: bool
+) -> None:
+    one = estate()
+    if is_known:
+        one.node(1, cpu_capacity=0.0, memory_capacity=0.0)
+    one.container(11, workload=1)
+    an_hour(one, 11, cpu_request=1.0, memory_usage=2.0 * GIB)
+
+    costs = one.costs(book)
+
+    assert amounts(costs)[1, "container"] == (30_000_000, 10_000_000)
+    assert (costs.nodes_nano, costs.unsized) == (40_000_000, ("node-1",))
+    assert sum(map(sum, amounts(costs).values())) == 40_000_000
+
+
+def test_a_machine_of_unknown_size_and_type_is_named(estate: Any, book: Any) -> None:
+    one = estate()
+    one.node(1, at=range(0, 60, 5), cluster="", cpu_capacity=0.0, memory_capacity=0.0)
+
+    costs = one.costs(book)
+
+    assert (costs.nodes_nano, costs.unpriced) == (0, ("node-1",))
+
+
+def test_a_node_whose_host_metrics_name_no_cluster_is_paid_for_once(estate: Any, book: Any) -> None:
+    one = estate()
+    one.node(1, at=range(0, 60, 5), **BOX)
+    one.node(2, at=range(0, 60, 5), **BOX, cluster="", node="node-1")
+
+    assert one.costs(book).nodes_nano == 200_000_000
+
+
+def test_platform_workloads_are_shown_as_what_they_are(estate: Any, book: Any) -> None:
+    one = estate()
+    one.node(1, **BOX)
+    one.container(11, workload=1, namespace="kube-system")
+    one.container(12, workload=2)
+    for number in (11, 12):
+        an_hour(one, number, cpu_request=1.0)
+
+    lines = {row.name: row.line for row in table(one.costs(book), one, By.TEAM)}
+
+    assert lines == {
+        "platform": "platform", "unowned": "unowned", "idle": "idle", "system": "system", "total": "total",
+    }  # fmt: skip
+
+
+def test_nothing_at_all_is_a_table_with_a_total_of_nothing(estate: Any, book: Any) -> None:
+    one = estate()
+
+    (total,) = table(one.costs(book), one)
+
+    assert (total.name, total.total, total.share, total.requests) == ("total", 0, None, None)
+
+
+# --- what must always hold
+
+
+BYTES = st.one_of(st.none(), st.floats(0, 20.0 * GIB))
+SAMPLE = st.fixed_dictionaries({
+    "container": st.integers(1, 6),
+    "at": st.integers(0, 200),
+    "cpu_usage": st.one_of(st.none(), st.floats(0, 6)),
+    "memory_usage": BYTES,
+    "cpu_request": st.floats(0, 6),
+    "memory_request": st.floats(0, 20.0 * GIB),
+    "node": st.sampled_from(["", "node-1", "node-2", "node-9"]),
+})  # fmt: skip
+NODE = st.fixed_dictionaries({
+    "host_type": st.sampled_from(["", "box", "unheard-of"]),
+    "provider": st.just("aws"),
+    "region": st.just("eu-west-1"),
+    "cluster": st.sampled_from(["fra", "fra", "dub", ""]),
+    "cpu_capacity": st.sampled_from([0.0, 0.1, 4.0, 96.0]),
+    "memory_capacity": st.sampled_from([0.0, 0.5 * GIB, 16.0 * GIB]),
+    "cpu_allocatable": st.sampled_from([0.0, 0.05, 3.9, 500.0]),
+    "at": st.lists(st.integers(0, 200), max_size=5),
+})  # fmt: skip
+
+
+def invented(estate: Any, nodes: list[dict[str, Any]], samples: list[dict[str, Any]]) -> Any:
+    one = estate()
+    for number, node in enumerate(nodes, 1):
+        one.node(number, **node)
+    for number in range(1, 7):
+        one.container(
+            number,
+            workload=number // 2,
+            container="istio-proxy" if number % 2 else "app",
+            node=f"node-{number % 3}",
+            namespace="kube-system" if number == 6 else "shop",
+            cluster="fra",
+        )
+    seen = set()
+    for sample in samples:
+        container, at = sample["container"], sample["at"]
+        if (container, at) not in seen:
+            seen.add((container, at))
+            one.sample(container, at, **{k: v for k, v in sample.items() if k not in ("container", "at")})
+    one.owner(1, team="red", application="one", service_name="first")
+    one.owner(2, team="blue", application="one")
+    return one
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(NODE, min_size=1, max_size=3), st.lists(SAMPLE, max_size=25), st.integers(0, 180))
+def test_lines_add_up_to_what_the_nodes_cost_and_none_is_negative(
+    estate: Any, book: Any, nodes: list[dict[str, Any]], samples: list[dict[str, Any]], until: int
+) -> None:
+    one = invented(estate, nodes, samples)
+
+    costs = one.costs(book, hours=(0, 1 + until / 60))
+
+    amount = costs.lines.select(pl.col("cpu_nano", "memory_nano", "functions_nano").sum()).row(0)
+    assert sum(amount) == costs.nodes_nano
+    for column in ("cpu_nano", "memory_nano", "functions_nano", "used_nano"):
+        assert costs.lines.filter(pl.col(column) < 0).is_empty()
+    bore = pl.col("cpu_nano") + pl.col("memory_nano")
+    assert costs.lines.filter(pl.col("used_nano") > bore + 1000).is_empty()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(NODE, min_size=1, max_size=3), st.lists(SAMPLE, max_size=25))
+def test_every_grouping_has_the_same_total_and_its_lines_add_up(
+    estate: Any, book: Any, nodes: list[dict[str, Any]], samples: list[dict[str, Any]]
+) -> None:
+    one = invented(estate, nodes, samples)
+    costs = one.costs(book)
+    rate = Decimal("0.9173")
+
+    for by in By:
+        *rows, total = table(costs, one, by, rate)
+        assert total.total == Decimal(costs.nodes_nano) / NANO * rate
+        assert sum(row.total for row in rows) == total.total
+        for row in (*rows, total):
+            assert row.total == row.cpu + row.memory + row.sidecars + row.functions
+        assert len({(row.name, row.line) for row in rows}) == len(rows)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(SAMPLE, min_size=1, max_size=25))
+def test_what_the_containers_hold_never_changes_what_the_node_costs(
+    estate: Any, book: Any, samples: list[dict[str, Any]]
+) -> None:
+    one = estate()
+    one.node(1, at=range(0, 205, 5), **BOX)
+    one.container(1, workload=1)
+    for at in range(0, 205, 5):
+        first = samples[at % len(samples)]
+        one.sample(1, at, **{k: v for k, v in first.items() if k not in ("container", "at", "node")})
+
+    alone = estate()
+    alone.node(1, at=range(0, 205, 5), **BOX)
+
+    hours = (0.0, 3.0)
+    assert one.costs(book, hours=hours).nodes_nano == alone.costs(book, hours=hours).nodes_nano == 600_000_000

@@ -1,0 +1,76 @@
+"""What functions cost: requests and GiB-seconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+
+from analytics.answers import Basis, cost_answer
+from analytics.cost import By
+from analytics.functions import function_lines, plans
+from analytics.settings import AnalyticsSettings
+from ingest.store.engine import Session
+
+KNOWN = ("aws", "eu-west-1", "lambda")
+
+
+def cost(
+    book: Any, midnight: datetime, requests: float, busy_s: float, mib: int, plan: tuple[str, str, str]
+) -> dict[str, Any]:
+    hours = pl.DataFrame({
+        "workload_id": [1], "hour": [midnight], "requests": [requests], "busy_s": [busy_s],
+        "memory_bytes": [mib * 1024.0 * 1024.0], "provider": [plan[0]], "region": [plan[1]],
+        "platform": [plan[2]], "day": [midnight.date()],
+    })  # fmt: skip
+    (row,) = function_lines(hours, plans(hours, book)).to_dicts()
+    return row
+
+
+@pytest.mark.parametrize(
+    ("requests", "busy_s", "mib", "nano"),
+    [
+        (1_000_000, 0.0, 512, 400_000_000),  # 0.40 USD for a million requests
+        (0, 1000.0, 1024, 20_000_000),  # 1000 GiB-s at 20 micro-USD
+        (0, 1000.0, 512, 10_000_000),
+        (1000, 250.0, 256, 400_000 + 1_250_000),
+        (2.5, 0.0, 128, 1000),  # counts corrected for sampling need not be whole
+        (0, 0.0, 128, 0),
+    ],
+)
+def test_requests_and_gib_seconds(
+    book: Any, midnight: datetime, requests: float, busy_s: float, mib: int, nano: int
+) -> None:
+    row = cost(book, midnight, requests, busy_s, mib, KNOWN)
+
+    assert (row["functions_nano"], row["listed"]) == (nano, True)
+
+
+def test_a_plan_that_nobody_knows_is_the_default_one(book: Any, midnight: datetime) -> None:
+    row = cost(book, midnight, 1_000_000, 0.0, 128, ("", "", ""))
+
+    assert (row["functions_nano"], row["listed"]) == (200_000_000, False)
+
+
+def test_a_function_that_says_nothing_of_itself(session: Session, telemetry: Any, tenant: str) -> None:
+    """One in four is kept: 8 runs of 10 s at 128 MiB are 10 GiB-s, by the default plan."""
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    runs = [(start + timedelta(minutes=minute), 10.0) for minute in (1, 2)]
+    telemetry.requests({"faas.name": "resize", "service.name": "resize"}, runs, trace_state="ot=th:c")
+    telemetry.store()
+    basis = Basis.load(AnalyticsSettings(), "USD", UTC)
+
+    answer = cost_answer(session, basis, by=By.SERVICE, window="5h", now=datetime.now(UTC), tenant=tenant)
+
+    row, total = answer.rows
+    assert (row.name, row.requests) == ("resize", 8)
+    assert row.functions == row.total == total.total == Decimal("0.000168267")
+    assert [note.split(",")[0] for note in answer.notes[:3]] == [
+        "There are no usage metrics of nodes or containers in this window: only functions have a cost.",
+        "estimated: 1 function without a plan in the price book",
+        "estimated: 1 function without a memory size (faas.max_memory)",
+    ]
+    assert any(note.startswith("Some requests are sampled") for note in answer.notes)
