@@ -1,0 +1,153 @@
+"""What is known of the batches, without the file: entries go in, questions are answered.
+
+`ingest.spool.batches` feeds it from the log, `ingest.spool.inspect` from a log that another process writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ingest.signals import Signal
+from ingest.spool.batch_format import NO_BOOT, Entry, Kind
+from ingest.spool.records import Batch
+
+
+@dataclass(slots=True)
+class Item:
+    """A batch of which the store is not yet known to be safe."""
+
+    begun: Entry
+    finished: bool = False
+    finished_boot: bytes = NO_BOOT
+    finish_number: int = 0
+    """Finishes are counted, so that a mark can say which of them came before it."""
+    safe: bool = False
+
+
+@dataclass(slots=True)
+class SignalBook:
+    """The batches of one signal."""
+
+    safe_seq: int = 0
+    """All records up to here are stored for good."""
+    cursor: int = 0
+    items: dict[int, Item] = field(default_factory=dict)
+    """By batch id."""
+
+
+class Book:
+    """The batches of all signals."""
+
+    def __init__(self) -> None:
+        self.last_id = 0
+        self.finishes = 0
+        self.strange = 0
+        """Entries about batches of which nothing else is known."""
+        self._signals = {signal: SignalBook() for signal in Signal}
+
+    def apply(self, entry: Entry) -> None:
+        """Take an entry in, in the order of the log."""
+        book = self._signals[entry.signal]
+        self.last_id = max(self.last_id, entry.batch_id)
+        book.cursor = max(book.cursor, entry.last_seq)
+        if entry.kind is Kind.FLOOR:
+            book.safe_seq = max(book.safe_seq, entry.first_seq)
+            return
+        if entry.last_seq <= book.safe_seq:
+            return
+        item = book.items.get(entry.batch_id)
+        if item is None:
+            if entry.kind is not Kind.BEGUN:
+                self.strange += 1
+            item = book.items[entry.batch_id] = Item(entry._replace(kind=Kind.BEGUN))
+        if entry.kind is Kind.FINISHED:
+            self.finishes += 1
+            item.finished, item.finished_boot = True, entry.boot_id
+            item.finish_number = self.finishes
+        elif entry.kind is Kind.SAFE:
+            item.finished = item.safe = True
+            self._advance(book)
+
+    def _advance(self, book: SignalBook) -> None:
+        """Forget the batches at the front that are safe. The end of the front is where trimming may go."""
+        for item in _in_order(book):
+            if not item.safe:
+                return
+            book.safe_seq = max(book.safe_seq, item.begun.last_seq)
+            del book.items[item.begun.batch_id]
+
+    def distrust(self, boot_id: bytes) -> int:
+        """After another boot of the machine, a finished batch may be missing in the store unless it is known
+        to be safe: it counts as unfinished again. Returns how many do."""
+        count = 0
+        for _, item in self._all():
+            if item.finished and not item.safe and not same_boot(item.finished_boot, boot_id):
+                item.finished = False
+                count += 1
+        return count
+
+    def raise_cursor(self, signal: Signal, seq: int) -> None:
+        """Nothing up to a record can be read any more, whatever the log says."""
+        self._signals[signal].cursor = max(self._signals[signal].cursor, seq)
+
+    def cursor(self, signal: Signal) -> int:
+        """The last record that belongs to a batch."""
+        return self._signals[signal].cursor
+
+    def safe_seq(self, signal: Signal) -> int:
+        """All records up to here are stored for good."""
+        return self._signals[signal].safe_seq
+
+    def item(self, batch: Batch) -> Item | None:
+        """What is known of a batch; None once it is safe, or was never begun."""
+        return self._signals[batch.signal].items.get(batch.batch_id)
+
+    def unfinished(self, signal: Signal | None = None) -> list[Entry]:
+        """How the unfinished batches began, in order."""
+        return sorted(
+            (item.begun for of, item in self._all() if not item.finished and signal in (None, of)),
+            key=lambda entry: entry.batch_id,
+        )
+
+    def finished_by(self, mark: int) -> list[Item]:
+        """Batches finished before a mark was taken and not yet known to be safe."""
+        return [
+            item for _, item in self._all() if item.finished and not item.safe and item.finish_number <= mark
+        ]
+
+    def gaps(self, signal: Signal) -> Iterator[tuple[int, int]]:
+        """Numbers before the cursor that no batch has: an entry of the log is gone, or the records are."""
+        book = self._signals[signal]
+        expected = book.safe_seq + 1
+        for item in _in_order(book):
+            begun = item.begun
+            if begun.first_seq > expected:
+                yield expected, begun.first_seq - 1
+            expected = max(expected, begun.last_seq + 1)
+
+    def entries(self) -> Iterator[Entry]:
+        """The least entries that say all this, for a new file."""
+        for signal, book in self._signals.items():
+            yield Entry(Kind.FLOOR, signal, self.last_id, book.safe_seq, book.cursor)
+        for _, item in sorted(self._all(), key=lambda pair: pair[1].finish_number):
+            yield item.begun
+            if item.finished:
+                yield item.begun._replace(kind=Kind.FINISHED, boot_id=item.finished_boot)
+            if item.safe:
+                yield item.begun._replace(kind=Kind.SAFE)
+
+    def _all(self) -> Iterator[tuple[Signal, Item]]:
+        for signal, book in self._signals.items():
+            for item in book.items.values():
+                yield signal, item
+
+
+def _in_order(book: SignalBook) -> list[Item]:
+    """By record, not by id: a batch that fills a gap has a later id than its neighbours."""
+    return sorted(book.items.values(), key=lambda item: item.begun.first_seq)
+
+
+def same_boot(one: bytes, other: bytes) -> bool:
+    """Whether two boots are known to be the same."""
+    return one == other and one != NO_BOOT

@@ -1,0 +1,99 @@
+"""What the spool gives to others: records, batches and its status. Import them from `ingest.spool.spool`."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.signals import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolRecord:
+    """One request as it was acknowledged."""
+
+    seq: int
+    """Number within its signal, from 1, never used twice."""
+    signal: Signal
+    tenant: str
+    received_ns: int
+    """When it arrived, ns since 1970."""
+    items: int
+    """Spans, data points or log records in `body`."""
+    digest: bytes
+    """SHA-256 of tenant, signal and body."""
+    body: bytes
+    """An OTLP request, protobuf."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive records of a signal, inserted together: always the same ones under the same token."""
+
+    batch_id: int
+    """Microseconds since 1970 when it was begun; unique and rising, whatever the clock does."""
+    signal: Signal
+    first_seq: int
+    last_seq: int
+    token: str
+    """Hexadecimal SHA-256 of id, signal and the records' digests."""
+    before_reboot: bool = False
+    """The machine was started anew since this batch was begun, so the store may have lost, of this batch, its
+    rows or its memory of the token, each without the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalStatus:
+    """Where one signal stands. Waiting is what is durable and in no finished batch."""
+
+    signal: Signal
+    first_seq: int
+    """First record still on disk; one above `last_seq` if there is none."""
+    last_seq: int
+    """Last durable record; 0 if there never was one."""
+    cursor: int
+    """Last record that belongs to a batch."""
+    batches: int
+    """Batches that are begun and not finished."""
+    records_waiting: int
+    bytes_waiting: int
+    oldest_received_ns: int | None
+    """When the first waiting record arrived, ns since 1970; None if none waits."""
+    lost_records: int
+    """Records found missing or damaged among those still on disk, since it was opened."""
+    segments: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolStatus:
+    """Where the spool stands."""
+
+    directory: Path
+    signals: tuple[SignalStatus, ...]
+    total_bytes: int
+    """Bytes on disk that count towards the limit."""
+    limit_bytes: int
+    segments: int
+    failed: str
+    """Why the spool takes nothing more; empty while it does."""
+
+
+def digest_of(tenant: bytes, signal: Signal, body: bytes) -> bytes:
+    """SHA-256 over the three, each after its length, so that no two different records look alike."""
+    name = signal.value.encode()
+    head = struct.pack("<QQQ", len(tenant), len(name), len(body))
+    digest = hashlib.sha256(head + tenant + name)
+    digest.update(body)
+    return digest.digest()
+
+
+def token_of(batch_id: int, signal: Signal, digests: Iterable[bytes]) -> str:
+    """The token of a batch of records with these digests."""
+    digest = hashlib.sha256(struct.pack("<Q", batch_id) + signal.value.encode() + b"\0")
+    for each in digests:
+        digest.update(each)
+    return digest.hexdigest()

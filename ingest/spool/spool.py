@@ -1,0 +1,380 @@
+"""The spool: a durable log on disk between the receivers and the loader.
+
+    spool = Spool.open(data / "spool", settings.spool)
+    seq = spool.append(signal, "default", body, items=20, received_ns=now).result()   # now it is on disk
+
+    records = spool.read(signal, spool.cursor(signal), max_bytes=..., max_records=...)
+    batch = spool.begin_batch(signal, records)       # fixed, with its token, before the first attempt
+    ...insert...
+    spool.finish_batch(batch)
+
+    mark = spool.trim_mark()
+    ...make the store durable...
+    spool.trim(mark)
+
+The collector appends, the loader reads, batches and trims, all in one process and from any thread. What a
+future has resolved is checksummed and fsynced. `docs/spool.md` has the format and the promises.
+
+The traps: a batch is never made of other records or given another token than the first time, not even after
+a crash: `unfinished_batches` come first. And a mark is taken before the store is made durable, never after:
+what finishes in between is not covered.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from ingest.settings import SpoolSettings
+from ingest.signals import Signal
+from ingest.spool.batches import Batches
+from ingest.spool.boot import Meta, boot_bytes, kernel_boot_id, read_meta, write_meta
+from ingest.spool.committer import Committer
+from ingest.spool.errors import SpoolError, SpoolFullError, SpoolReadError
+from ingest.spool.files import Files, is_full
+from ingest.spool.health import DAMAGED_NAME, Health, Vault
+from ingest.spool.place import lock_directory, make_directory
+from ingest.spool.reading import Waiting
+from ingest.spool.records import Batch, SignalStatus, SpoolRecord, SpoolStatus, token_of
+from ingest.spool.segment_format import MAX_BODY_BYTES, MAX_ITEMS, MAX_RECEIVED_NS, MAX_TENANT_BYTES
+from ingest.spool.signal_log import Pending, SignalLog
+from ingest.telemetry import SpoolMetrics
+
+__all__ = ["Batch", "SignalStatus", "Spool", "SpoolRecord", "SpoolStatus"]
+
+log = structlog.get_logger(__name__)
+_REPAIR_BYTES = 16 * 1024 * 1024
+
+
+class Spool:
+    """An open spool. Made by `open`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: SpoolSettings,
+        *,
+        files: Files,
+        metrics: SpoolMetrics,
+        boot_id: str | None,
+        clock_ns: Callable[[], int],
+        on_error: ExitStack,
+    ) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._metrics = metrics
+        self._health = Health()
+        self._arrived = threading.Condition()
+        self._trimming = threading.Lock()
+        """Held by `trim` and `close`: neither may happen during the other."""
+        meta = read_meta(files, directory)
+        self.previous_boot_id = meta.boot_id
+        """The machine's boot when the spool was last opened; None if that is not known."""
+        self.rebooted = meta.existed and (boot_id is None or meta.boot_id != boot_id)
+        """Whether the machine was started anew since; True as well if nobody can tell."""
+        self._vault = Vault(files, directory / DAMAGED_NAME, metrics)
+        self._batches = Batches(
+            directory, files=files, health=self._health, boot_id=boot_bytes(boot_id), clock_ns=clock_ns
+        )
+        on_error.callback(self._batches.close)
+        self._logs = {signal: self._open_log(signal, files, on_error) for signal in Signal}
+        for signal in Signal:
+            self._fill_gaps(signal)
+        self._note_boot(files, meta, boot_id)
+        self._committer = Committer(
+            self._logs, settings, health=self._health, metrics=metrics, stored_bytes=self._stored_bytes,
+            committed=self._wake,
+        )  # fmt: skip
+        metrics.watch(self.status)
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        settings: SpoolSettings,
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,
+        registry: CollectorRegistry | None = None,
+        files: Files | None = None,
+        boot_id: Callable[[], str | None] = kernel_boot_id,
+    ) -> Self:
+        """Open a spool, making it if it is missing, and repair what the last process left behind.
+
+        Raises SpoolLockedError if it is open elsewhere, SpoolError if it cannot be read or written.
+        """
+        metrics = SpoolMetrics(registry)
+        files = files or Files()
+        with ExitStack() as on_error:
+            try:
+                make_directory(files, directory)
+                on_error.callback(os.close, lock_directory(directory))
+                spool = cls(
+                    directory, settings, files=files, metrics=metrics, boot_id=boot_id(), clock_ns=clock_ns,
+                    on_error=on_error,
+                )  # fmt: skip
+            except OSError as error:
+                raise SpoolError(f"the spool in {directory} cannot be opened: {error}") from error
+            spool._at_close = on_error.pop_all()
+            return spool
+
+    _at_close: ExitStack
+
+    def _open_log(self, signal: Signal, files: Files, on_error: ExitStack) -> SignalLog:
+        folder = self._directory / signal.value
+        opened = SignalLog(
+            signal, folder, self._settings.segment_bytes, files=files, health=self._health,
+            vault=self._vault, metrics=self._metrics,
+        )  # fmt: skip
+        opened.recover(self._batches.cursor(signal), self._batches.safe_seq(signal))
+        on_error.callback(opened.close)
+        files.sync_directory(self._directory)
+        self._batches.raise_cursor(signal, opened.first_seq - 1)
+        return opened
+
+    def _note_boot(self, files: Files, meta: Meta, boot_id: str | None) -> None:
+        """For the next opening. A full disk must not keep the spool from being opened and emptied."""
+        if meta.existed and meta.boot_id == boot_id and boot_id is not None:
+            return
+        try:
+            write_meta(files, self._directory, boot_id)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._batches.give_up_reserve()
+            write_meta(files, self._directory, boot_id)
+
+    def _fill_gaps(self, signal: Signal) -> None:
+        """Put records between two batches, whose own entry is gone, into batches of their own."""
+        for first_seq, last_seq in self._batches.gaps(signal):
+            after = first_seq - 1
+            while records := self._logs[signal].reader.read(
+                after, upto_seq=last_seq, max_bytes=_REPAIR_BYTES, max_records=None
+            ):
+                batch = self._batches.begin(signal, records)
+                log.error(
+                    "A batch's entry is gone; its records are batched anew and may be stored twice",
+                    signal=signal.value, batch=batch.batch_id, first_seq=batch.first_seq,
+                    last_seq=batch.last_seq,
+                )  # fmt: skip
+                after = records[-1].seq
+
+    # --- the receivers' side
+
+    def append(
+        self, signal: Signal, tenant: str, body: bytes, *, items: int, received_ns: int
+    ) -> Future[int]:
+        """Take one request; never blocks. The future gets its number once it is on disk, and cannot be
+        cancelled.
+
+        Raises, or resolves to, SpoolFullError (try again later) or SpoolFailedError (until opened anew).
+        Raises ValueError or TypeError for what cannot be stored.
+        """
+        self._health.check()
+        name = tenant.encode()
+        if not isinstance(body, bytes):
+            raise TypeError(f"a body is bytes, not {type(body).__name__}")
+        if not isinstance(items, int) or not isinstance(received_ns, int):
+            raise TypeError("items and received_ns are whole numbers")
+        if len(body) > MAX_BODY_BYTES or len(name) > MAX_TENANT_BYTES or not 0 <= items <= MAX_ITEMS:
+            raise ValueError(
+                f"a record takes a body of {MAX_BODY_BYTES} bytes, a tenant of {MAX_TENANT_BYTES} and "
+                f"{MAX_ITEMS} items at most; got {len(body)}, {len(name)} and {items}"
+            )
+        if not 0 <= received_ns <= MAX_RECEIVED_NS:
+            raise ValueError(f"{received_ns} is no time in ns since 1970")
+        pending = Pending(signal, name, body, items, received_ns)
+        self._committer.submit(pending)
+        return pending.future
+
+    # --- the loader's side
+
+    def cursor(self, signal: Signal) -> int:
+        """The last record that belongs to a batch; 0 if none does."""
+        return self._batches.cursor(signal)
+
+    def wait_for(self, signal: Signal, after_seq: int, timeout_s: float) -> bool:
+        """Wait until there is a durable record after a number; False if there was none in time."""
+        with self._arrived:
+            return (
+                self._arrived.wait_for(
+                    lambda: self._health.closed or self._logs[signal].waiting(after_seq) > 0, timeout_s
+                )
+                and self._logs[signal].waiting(after_seq) > 0
+            )
+
+    def read(self, signal: Signal, after_seq: int, *, max_bytes: int, max_records: int) -> list[SpoolRecord]:
+        """Durable records after a number, in order: as many as fit both limits, the first in any case.
+
+        Every checksum is compared. What is damaged is set aside, reported and left out. Raises
+        SpoolReadError if the disk does not answer.
+        """
+        return self._logs[signal].reader.read(after_seq, max_bytes=max_bytes, max_records=max_records)
+
+    def begin_batch(self, signal: Signal, records: Sequence[SpoolRecord]) -> Batch:
+        """Fix a batch of all records from the cursor on; durable when this returns.
+
+        Raises ValueError if a record is missing in between, SpoolFullError if the disk is full (try again
+        later), SpoolFailedError.
+        """
+        if not records:
+            raise ValueError("a batch has at least one record")
+
+        def check(cursor: int) -> None:
+            self._check_batch(signal, records, cursor)
+
+        return self._batches.begin(signal, records, check=check)
+
+    def _check_batch(self, signal: Signal, records: Sequence[SpoolRecord], cursor: int) -> None:
+        """Whoever leaves a record out would lose it: the cursor goes on beyond it."""
+        last_seq = records[-1].seq
+        rising = all(one.seq < two.seq for one, two in pairwise(records))
+        if not rising or records[0].seq <= cursor or any(r.signal is not signal for r in records):
+            raise ValueError(f"a batch of {signal.value} must be of its records after {cursor}, in order")
+        if last_seq > self._logs[signal].last_seq:
+            raise ValueError(f"record {last_seq} of {signal.value} is not in this spool")
+        missing = last_seq - cursor - len(records) - self._logs[signal].lost(cursor + 1, last_seq)
+        if missing:
+            raise ValueError(
+                f"{missing} records of {signal.value} between {cursor + 1} and {last_seq} are missing in the "
+                "batch; they would be lost"
+            )
+
+    def unfinished_batches(self) -> list[Batch]:
+        """Batches that are begun and not finished, in the order in which they were begun.
+
+        After a restart of the machine, those that were finished without being known as safe are among them:
+        the store may have lost them. `Batch.before_reboot` tells.
+        """
+        return self._batches.unfinished()
+
+    def read_batch(self, batch: Batch) -> list[SpoolRecord]:
+        """The records of an unfinished batch. Raises SpoolReadError.
+
+        Records that were damaged since it was begun are reported and left out.
+        """
+        records = self._logs[batch.signal].reader.read(
+            batch.first_seq - 1, upto_seq=batch.last_seq, max_bytes=None, max_records=None
+        )
+        if token_of(batch.batch_id, batch.signal, (record.digest for record in records)) != batch.token:
+            log.error(
+                "A batch is no longer what it was when it was begun",
+                signal=batch.signal.value, batch=batch.batch_id, records=len(records),
+            )  # fmt: skip
+        return records
+
+    def finish_batch(self, batch: Batch) -> None:
+        """The store has this batch. May be called again.
+
+        After a crash it may be unfinished once more. Raises SpoolFailedError, SpoolError if it was never
+        begun.
+        """
+        self._batches.finish(batch)
+
+    def trim_mark(self) -> int:
+        """Stands for all batches finished so far. Take it, make the store durable, then `trim`."""
+        return self._batches.mark()
+
+    def trim(self, mark: int) -> int:
+        """Delete the segments whose records are all in batches that `mark` covers; returns how many.
+
+        A spool that has failed or is closed trims nothing, nor does one whose disk is so full that not even
+        this can be noted; call again. Raises OSError if a file cannot be deleted, SpoolFailedError if the
+        disk fails just now; nothing is lost by either.
+        """
+        with self._trimming:
+            if not self._health.usable:
+                return 0
+            try:
+                self._batches.make_safe(mark)
+            except SpoolFullError as error:
+                log.warning("Nothing can be given back yet", error=str(error))
+                return 0
+            pressed = self._stored_bytes() > self._settings.limit_bytes // 2
+            count = sum(
+                each.trim(self._batches.safe_seq(signal), pressed=pressed)
+                for signal, each in self._logs.items()
+            )
+            self._committer.recount()
+            self._batches.keep_reserve()
+            return count
+
+    # --- everybody's
+
+    def status(self) -> SpoolStatus:
+        """Where it stands."""
+        return SpoolStatus(
+            directory=self._directory,
+            signals=tuple(self._signal_status(signal) for signal in Signal),
+            total_bytes=self._stored_bytes(),
+            limit_bytes=self._settings.limit_bytes,
+            segments=sum(each.segments for each in self._logs.values()),
+            failed=self._health.reason,
+        )
+
+    def _signal_status(self, signal: Signal) -> SignalStatus:
+        opened = self._logs[signal]
+        cursor, batches = self._batches.position(signal)
+        waiting = self._first_waiting(opened, cursor)
+        oldest_ns = [entry.oldest_ns for entry in batches]
+        if waiting is not None:
+            oldest_ns.append(waiting.received_ns)
+        return SignalStatus(
+            signal=signal,
+            first_seq=opened.first_seq,
+            last_seq=opened.last_seq,
+            cursor=cursor,
+            batches=len(batches),
+            records_waiting=sum(entry.records for entry in batches) + opened.waiting(cursor),
+            bytes_waiting=sum(entry.disk_bytes for entry in batches)
+            + (0 if waiting is None else waiting.disk_bytes),
+            oldest_received_ns=min(oldest_ns, default=None),
+            lost_records=opened.lost(1, opened.last_seq),
+            segments=opened.segments,
+            disk_bytes=opened.disk_bytes,
+        )
+
+    def _first_waiting(self, opened: SignalLog, cursor: int) -> Waiting | None:
+        try:
+            return opened.reader.first_waiting(cursor)
+        except SpoolReadError as error:
+            # The status must be told all the more when the disk is going.
+            log.warning("The age of what waits cannot be read", signal=opened.signal.value, error=str(error))
+            return None
+
+    def close(self) -> None:
+        """Write everything that is queued, and let the spool go. May be called again."""
+        with self._trimming:
+            if self._health.closed:
+                return
+            self._committer.stop()
+            self._health.closed = True
+            self._wake()
+            self._metrics.unwatch()
+            self._at_close.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _wake(self) -> None:
+        with self._arrived:
+            self._arrived.notify_all()
+
+    def _stored_bytes(self) -> int:
+        logs = sum(each.disk_bytes for each in self._logs.values())
+        return logs + self._batches.disk_bytes + self._vault.kept_bytes

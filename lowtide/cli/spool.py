@@ -1,0 +1,246 @@
+"""`lowtide spool`: what waits on its way into the store, and whether the files it waits in are whole.
+Registered by the app.
+
+`status` asks the running server, or reads the directory if none runs. `inspect` always reads the files, takes
+no lock and writes nothing. The trap: the end of the file a server is writing to may look torn; that is no
+damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lowtide.cli.invocation import OutputOption, invocation
+from lowtide.errors import LowtideError
+from lowtide.output import Column, Output, Unit, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ingest.signals import Signal
+    from ingest.spool.inspect import SegmentReport
+    from lowtide.cli.invocation import Invocation
+    from lowtide.settings import Settings
+
+
+class SpoolDamagedError(LowtideError):
+    """Bytes that were once written are no longer records."""
+
+
+class SignalName(StrEnum):
+    """The values of `--signal`."""
+
+    TRACES = "traces"
+    METRICS = "metrics"
+    LOGS = "logs"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `lowtide spool status` and `lowtide spool inspect`."""
+    group = typer.Typer(name="spool", help="Look at what waits to be stored.", no_args_is_help=True)
+    group.command("status")(status)
+    group.command("inspect")(inspect)
+    app.add_typer(group)
+
+
+# --- status
+
+
+def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """Show how much waits, and since when, from the running server or from the files."""
+    run = invocation(ctx)
+    settings = run.settings()
+    client = run.server(settings)
+    if client is None:
+        rows, size_bytes, limit_bytes = _from_files(settings)
+        source = "No server runs; read from its files"
+    else:
+        with client:
+            rows, size_bytes, limit_bytes = _from_server(client.get_json("/api/v1/pipeline"))
+        source = "The running server"
+    from lowtide.units import size
+
+    run.note(f"{source}. The spool takes {size(size_bytes)} of {size(limit_bytes)}.")
+    columns = [
+        Column("signal", "Signal"),
+        Column("requests_waiting", "Requests waiting", Unit.NUMBER, places=0),
+        Column("waiting_bytes", "Size", Unit.BYTES),
+        Column("oldest_waiting_at", "Oldest since", Unit.INSTANT),
+        Column("last_insert_at", "Last stored", Unit.INSTANT),
+        Column("retrying", "Why it waits"),
+    ]
+    render(rows, columns, output, zone=settings.time_zone)
+
+
+def _from_server(document: Any) -> tuple[Sequence[object], int, int]:
+    from pydantic import ValidationError
+
+    from api.pipeline import PipelineAnswer
+
+    try:
+        answer = PipelineAnswer.model_validate(document)
+    except ValidationError as error:
+        raise LowtideError(
+            "The running server gives an answer this command does not understand.",
+            hint="They are of different versions; restart the server.",
+        ) from error
+    return answer.signals, answer.spool_bytes, answer.spool_limit_bytes
+
+
+def _from_files(settings: Settings) -> tuple[Sequence[object], int, int]:
+    from api.pipeline import instant
+    from ingest.spool.boot import kernel_boot_id
+    from ingest.spool.inspect import look
+
+    limit_bytes = settings.spool.limit_bytes
+    found = look(_directory(settings), limit_bytes=limit_bytes, boot_id=kernel_boot_id())
+    rows = [
+        {
+            "signal": each.signal.value,
+            "requests_waiting": each.records_waiting,
+            "waiting_bytes": each.bytes_waiting,
+            "oldest_waiting_at": instant(each.oldest_received_ns),
+            "last_insert_at": None,
+            "retrying": "No server runs." if each.records_waiting else "",
+        }
+        for each in found.signals
+    ]
+    return rows, found.total_bytes, found.limit_bytes
+
+
+# --- inspect
+
+
+def inspect(
+    ctx: typer.Context,
+    signal: Annotated[SignalName | None, typer.Option("--signal", help="Only this signal.")] = None,
+    records: Annotated[
+        bool, typer.Option("--records", help="List single records instead of segment files.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Read the files of the spool and compare every checksum. Changes nothing; a server may be running."""
+    from ingest.signals import Signal
+
+    run = invocation(ctx)
+    settings = run.settings()
+    directory = _directory(settings)
+    signals = list(Signal) if signal is None else [Signal(signal.value)]
+    segments = _Segments(directory, signals)
+    if records:
+        render(_record_rows(directory, signals), RECORD_COLUMNS, output, zone=settings.time_zone)
+        for _ in segments:
+            pass
+    else:
+        render(segments, SEGMENT_COLUMNS, output)
+    _tell(run, directory, segments)
+
+
+SEGMENT_COLUMNS = [
+    Column("signal", "Signal"),
+    Column("segment", "Segment"),
+    Column("state", "State"),
+    Column("first_seq", "First", Unit.NUMBER, places=0),
+    Column("last_seq", "Last", Unit.NUMBER, places=0),
+    Column("records", "Records", Unit.NUMBER, places=0),
+    Column("size_bytes", "Size", Unit.BYTES),
+    Column("damaged_bytes", "Damaged", Unit.BYTES),
+    Column("lost_records", "Lost", Unit.NUMBER, places=0),
+]
+RECORD_COLUMNS = [
+    Column("signal", "Signal"),
+    Column("seq", "Number", Unit.NUMBER, places=0),
+    Column("received_at", "Received", Unit.INSTANT),
+    Column("tenant", "Tenant"),
+    Column("items", "Items", Unit.NUMBER, places=0),
+    Column("body_bytes", "Size", Unit.BYTES),
+    Column("segment", "Segment"),
+    Column("offset", "Offset", Unit.NUMBER, places=0),
+]
+
+
+class _Segments:
+    """The segments as they are read, counted for the last word about them."""
+
+    def __init__(self, directory: Path, signals: Sequence[Signal]) -> None:
+        self._directory = directory
+        self._signals = signals
+        self.files = 0
+        self.damaged: list[SegmentReport] = []
+        self.torn: list[SegmentReport] = []
+
+    def __iter__(self) -> Iterator[SegmentReport]:
+        from ingest.spool.inspect import SegmentState, segments_of
+
+        for each in segments_of(self._directory, self._signals):
+            self.files += 1
+            if each.state is SegmentState.DAMAGED:
+                self.damaged.append(each)
+            elif each.state is SegmentState.TORN:
+                self.torn.append(each)
+            yield each
+
+
+def _record_rows(directory: Path, signals: Sequence[Signal]) -> Iterator[dict[str, object]]:
+    from api.pipeline import instant
+    from ingest.spool.inspect import records_of
+
+    for each in records_of(directory, signals):
+        yield {
+            "signal": each.signal.value,
+            "seq": each.seq,
+            "received_at": instant(each.received_ns),
+            "tenant": each.tenant,
+            "items": each.items,
+            "body_bytes": each.body_bytes,
+            "segment": each.segment,
+            "offset": each.offset,
+        }
+
+
+def _tell(run: Invocation, directory: Path, segments: _Segments) -> None:
+    """Say on stderr what the files mean. Raises SpoolDamagedError if something is wrong with them."""
+    from ingest.spool.inspect import batch_log_of
+
+    batch_log = batch_log_of(directory)
+    for each in segments.torn:
+        run.note(
+            f"{each.signal}/{each.segment} ends in the beginning of a record, which nobody was promised: it "
+            "is being written just now, or a process was killed. The next start cuts it off."
+        )
+    if batch_log.kept_files:
+        run.note(
+            f"{batch_log.kept_files} damaged pieces were set aside earlier, in {directory / 'damaged'}. "
+            "Nothing needs them; remove them once you have looked at them."
+        )
+    faults = [
+        f"{each.signal}/{each.segment} has {each.damaged_bytes} bytes that are no records; at least "
+        f"{each.lost_records} records are lost."
+        for each in segments.damaged
+    ]
+    if batch_log.damaged_entries:
+        faults.append(
+            f"batches.log has {batch_log.damaged_entries} damaged entries; some records may be stored twice."
+        )
+    if faults:
+        raise SpoolDamagedError(
+            "\n".join(["The spool is damaged.", *faults]),
+            hint="Everything else in it is whole and will be stored. docs/spool.md says what to do.",
+        )
+    run.note(f"{segments.files} files, no damage.")
+
+
+def _directory(settings: Settings) -> Path:
+    from lowtide.store_access import NoDataError, spool_directory
+
+    directory = spool_directory(settings)
+    if not directory.is_dir():
+        raise NoDataError(
+            f"There is no spool in {settings.data} yet.",
+            hint="`lowtide serve` makes it; name another directory with --data.",
+        )
+    return directory
