@@ -1,0 +1,2 @@
+-- Says why a statement cannot be parsed, by failing.
+SELECT formatQuerySingleLine({statement:String})
