@@ -24,8 +24,6 @@ _MAX_DEPTH = 8
 QUIET_LOGGERS: Mapping[str, int] = {
     # One line for every request or connection is what metrics are for.
     "uvicorn.access": logging.WARNING,
-    # Start and stop are told by the lifecycle.
-    "uvicorn.error": logging.WARNING,
     "httpx2": logging.WARNING,
     "httpcore2": logging.WARNING,
     "asyncio": logging.WARNING,

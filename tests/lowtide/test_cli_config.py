@@ -26,7 +26,7 @@ def test_every_setting_is_shown(lowtide: Command) -> None:
 
 def test_where_each_comes_from(lowtide: Command, own_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (own_place / "lowtide.toml").write_text("# mine\n\n[api]\nport = 1\n")
-    monkeypatch.setenv("LOWTIDE_CURRENCY", "EUR")
+    monkeypatch.setenv("LOWTIDE_LOG__LEVEL", "error")
 
     code, out, err = lowtide(
         "config", "show", "--origin", "-o", "json", "--data", "/d", "--set", "insecure=yes"
@@ -37,7 +37,7 @@ def test_where_each_comes_from(lowtide: Command, own_place: Path, monkeypatch: p
     given = {name: row for name, row in rows.items() if row["kind"] != "default"}
     assert {name: (row["value"], row["origin"], row["kind"]) for name, row in given.items()} == {
         "api.port": ("1", "lowtide.toml:4", "file"),
-        "currency": ("EUR", "LOWTIDE_CURRENCY", "environment"),
+        "log.level": ("error", "LOWTIDE_LOG__LEVEL", "environment"),
         "data": ("/d", "--data", "flag"),
         "insecure": ("true", "--set insecure", "flag"),
     }
@@ -57,7 +57,7 @@ def test_the_table_says_it_too(lowtide: Command) -> None:
 @pytest.mark.parametrize("origin", [[], ["--origin"]])
 def test_its_toml_is_a_settings_file(lowtide: Command, tmp_path: Path, origin: list[str]) -> None:
     _, out, _ = lowtide(
-        "config", "show", "-o", "toml", "--set", "api.port=7", "--set", "currency=GBP", *origin
+        "config", "show", "-o", "toml", "--set", "api.port=7", "--set", "log.level=error", *origin
     )
     (tmp_path / "copy.toml").write_text(out)
 

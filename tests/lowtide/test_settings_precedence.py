@@ -17,7 +17,7 @@ from lowtide.settings_sources import Flag, Kind, find_file
 # Settings of several types and depths, each with values that are valid and differ from the default.
 VALUES: Mapping[str, st.SearchStrategy[object]] = {
     "data": st.sampled_from(["/a", "/b", "rel/c", "/with space"]),
-    "currency": st.sampled_from(["EUR", "GBP", "JPY"]),
+    "loader.batch_requests": st.integers(1, 1000),
     "time_zone": st.sampled_from(["Europe/Berlin", "Asia/Tokyo"]),
     "log.level": st.sampled_from(["debug", "warning", "error"]),
     "api.port": st.integers(0, 65535).filter(lambda port: port != 8686),

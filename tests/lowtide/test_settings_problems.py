@@ -264,3 +264,11 @@ def test_the_products_own_settings_are_frozen() -> None:
 
     with pytest.raises(ValueError, match="frozen"):
         loaded.settings.api.port = 1  # type: ignore[misc] - that is the point
+
+
+def test_another_currency_needs_its_rate() -> None:
+    with pytest.raises(SettingsError, match=r"analytics\.exchange_rate"):
+        load_settings(environ={"LOWTIDE_CURRENCY": "EUR"})
+
+    loaded = load_settings(environ={"LOWTIDE_CURRENCY": "EUR", "LOWTIDE_ANALYTICS__EXCHANGE_RATE": "0.86"})
+    assert loaded.settings.currency == "EUR"

@@ -1,0 +1,4 @@
+-- Points: their series knows the resource. Run before the series themselves go.
+(tenant, fingerprint) IN (
+    SELECT tenant, fingerprint FROM metric_series WHERE ResourceAttributes['lowtide.demo'] = 'true'
+)

@@ -1,0 +1,73 @@
+"""Gets an answer for a command: from the running server, or from the store itself if none runs.
+
+`lowtide cost`, `idle` and `recommend` call `ask`. The trap: imported inside commands only, since it loads
+the models of the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from analytics.documents import Answer
+from lowtide.errors import LowtideError
+from lowtide.units import instant, share
+
+if TYPE_CHECKING:
+    from analytics.answers import Basis
+    from ingest.store.engine import Session
+    from lowtide.cli.invocation import Invocation
+    from lowtide.settings import Settings
+
+A = TypeVar("A", bound=Answer)
+TENANT = "default"
+Local = Callable[["Session", "Basis", datetime], A]
+"""How to answer from a session: `(session, basis, now) -> answer`."""
+
+
+def ask(
+    run: Invocation, settings: Settings, path: str, params: Mapping[str, str], model: type[A], local: Local[A]
+) -> A:
+    """The answer at `path` of the running server, else `local` over the store of the data directory.
+
+    Raises ServerError, WindowError, StoreError or NoDataError.
+    """
+    client = run.server(settings)
+    if client is None:
+        return _from_store(settings, local)
+    with client:
+        document: Any = client.get_json(path, params)
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise LowtideError(
+            "The running server gives an answer this command does not understand.",
+            hint="They are of different versions; restart the server.",
+        ) from error
+
+
+def _from_store(settings: Settings, local: Local[A]) -> A:
+    from analytics.answers import Basis
+    from lowtide.store_access import open_store
+
+    basis = Basis.load(settings.analytics, settings.currency, settings.time_zone)
+    with open_store(settings) as engine, engine.session() as session:
+        return local(session, basis, datetime.now(UTC))
+
+
+def tell(run: Invocation, settings: Settings, answer: Answer, what: str) -> None:
+    """Say on stderr what the answer is about, and what to know about it."""
+    zone = settings.time_zone
+    run.note(f"{what}, {instant(answer.window.start, zone)} to {instant(answer.window.end, zone)}.")
+    cover = (
+        ""
+        if answer.coverage is None
+        else f" Usage samples cover {share(answer.coverage)} of the nodes' time."
+    )
+    run.note(f"In {answer.currency}, from list prices of {answer.prices_retrieved_on}.{cover}")
+    for remark in answer.notes:
+        run.note(f"* {remark}")
+    run.note("")

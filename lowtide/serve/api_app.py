@@ -1,0 +1,54 @@
+"""Makes the API over the running parts: which routers there are, and what each is given. Called by the
+parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from analytics.answers import Basis
+from api.answers import answers_router
+from api.app import Routers, create_app
+from api.demo import demo_router
+from api.health import health_router
+from api.page import page_router
+from api.pipeline import PipelineState, pipeline_router
+from api.sql.router import sql_router
+from api.sql.telemetry import REGISTRY as SQL_REGISTRY
+from lowtide.serve.readiness import ReadinessReader, StoreProbe
+from lowtide.settings import is_loopback
+
+if TYPE_CHECKING:
+    from lowtide.serve.parts import ServerParts
+
+
+class _State:
+    """The pipeline as routers see it."""
+
+    def __init__(self, parts: ServerParts) -> None:
+        self._parts = parts
+
+    def read(self) -> PipelineState:
+        return self._parts.state()
+
+
+def api_app(parts: ServerParts) -> FastAPI:
+    """The application. Raises PriceBookError if a price file is wrong."""
+    settings = parts.settings
+    basis = Basis.load(settings.analytics, settings.currency, settings.time_zone)
+    state = _State(parts)
+    readiness = ReadinessReader(
+        lambda: parts.phase, parts.state, StoreProbe(parts.engine, settings.serve.store_answer_s)
+    )
+    routers = Routers(
+        strict=[
+            health_router(readiness, state, [parts.registry, SQL_REGISTRY]),
+            pipeline_router(state),
+            answers_router(parts.engine, basis),
+            demo_router(parts.engine),
+            page_router(parts.engine, basis, state, lambda: parts.addresses().as_record()),
+        ],
+        open=[sql_router(parts.engine, settings.api.sql)] if settings.api.sql.enabled else [],
+    )
+    return create_app(settings.api, routers, loopback_only=is_loopback(settings.listen))

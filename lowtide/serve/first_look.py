@@ -1,0 +1,164 @@
+"""What quickstart does beside the server: plays the demo, waits until everything is stored, shows the tables,
+stays live.
+
+`lowtide.cli.quickstart` hands it to `lowtide.serve.process`. The trap: it shares the event loop with the
+server, so whatever blocks goes into a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from ingest.store.removal import has_demo
+from lowtide.output import note
+from lowtide.serve.lifecycle import Addresses
+from lowtide.serve.showing import DemoFailedError, Showing
+from lowtide.serve.signals import StopRequest
+
+if TYPE_CHECKING:
+    from api.pipeline import PipelineState
+    from lowtide.serve.parts import ServerParts
+
+log = structlog.get_logger(__name__)
+
+_POLL_S = 0.2
+_WATCHED_EVERY_S = 0.25
+_UNWATCHED_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the caller of quickstart wants. `tables` prints them; it blocks."""
+
+    demo: bool
+    once: bool
+    days: float
+    tables: Callable[[], None]
+
+
+class FirstLook:
+    """One quickstart."""
+
+    def __init__(self, wishes: Wishes, say: Callable[[str], None] = note) -> None:
+        self._wishes = wishes
+        self._say = say
+
+    async def __call__(self, parts: ServerParts, stop: StopRequest, addresses: Addresses) -> None:
+        """Runs until the demo ends, or for ever; asks the server to stop if only a look was wanted."""
+        async with AsyncExitStack() as closing:
+            showing = await self._showing(parts, addresses)
+            if showing is not None:
+                await closing.enter_async_context(showing)
+                await self._play(showing, parts)
+            await self._stored(parts)
+            await asyncio.to_thread(self._wishes.tables)
+            if self._wishes.once:
+                stop.make()
+                return
+            self._say(f"\nOpen {addresses.api} for the same as a page. Stop with Ctrl-C.")
+            if showing is not None:
+                await self._live(showing)
+
+    async def _showing(self, parts: ServerParts, addresses: Addresses) -> Showing | None:
+        """The demo to play, or None: it is not wanted, or a look at what is there is enough."""
+        if not self._wishes.demo:
+            return None
+        if not await asyncio.to_thread(_demo_is_there, parts):
+            return Showing(
+                addresses.otlp_http, days=self._wishes.days, history=True, live=not self._wishes.once
+            )
+        self._say(
+            "The demo's history is in the store already and is not played again. To start over, run "
+            "`lowtide demo --remove` while Lowtide runs, then quickstart anew."
+        )
+        if self._wishes.once:
+            return None
+        return Showing(addresses.otlp_http, days=self._wishes.days, history=False, live=True)
+
+    async def _play(self, showing: Showing, parts: ServerParts) -> None:
+        """Follow the history to its end. Raises DemoFailedError if it breaks off."""
+        progress = _Progress()
+        async for event in showing.events():
+            match event["event"]:
+                case "begun":
+                    self._say(f"Playing the demo: {event['company']}, {event['title']} (invented).")
+                case "progress":
+                    waiting = parts.state().requests_waiting
+                    progress.show(
+                        f"demo: day {event['day']:g} of {event['days']:g}, {event['records']:,} records "
+                        f"sent, {waiting:,} requests on their way into the store"
+                    )
+                case "played":
+                    progress.close()
+                    self._told(event)
+                    return
+                case _:  # live without a history
+                    return
+
+    def _told(self, event: Any) -> None:
+        self._say(f"The demo's history was sent: {event['records']:,} records.")
+        if event["rejected"]:
+            self._say(f"{event['rejected']:,} of its records were rejected: {'; '.join(event['reasons'])}.")
+
+    async def _stored(self, parts: ServerParts) -> None:
+        """Return once nothing that had been accepted by now waits any more."""
+        progress = _Progress()
+        state = parts.state()
+        marks = {one.signal: one.requests_spooled + one.requests_waiting_at_start for one in state.signals}
+        while left := _left(state, marks):
+            progress.show(f"storing: {left:,} requests left")
+            await asyncio.sleep(_POLL_S)
+            state = parts.state()
+        progress.close()
+
+    async def _live(self, showing: Showing) -> None:
+        """Keep the pipe empty while the demo goes on; its end does not end the server."""
+        try:
+            async for _ in showing.events():
+                pass
+        except DemoFailedError as error:
+            log.warning("The demo has stopped, Lowtide goes on", reason=str(error))
+        else:
+            log.info("The demo is over, Lowtide goes on")
+
+
+def _left(state: PipelineState, marks: dict[str, int]) -> int:
+    """Requests below the marks that are not stored yet."""
+    return sum(max(0, marks[one.signal] - one.requests_inserted) for one in state.signals)
+
+
+def _demo_is_there(parts: ServerParts) -> bool:
+    with parts.engine.session() as session:
+        return has_demo(session)
+
+
+class _Progress:
+    """One line that is rewritten where a person watches, else a line every few seconds."""
+
+    def __init__(self) -> None:
+        self._watched = sys.stderr.isatty()
+        self._every_s = _WATCHED_EVERY_S if self._watched else _UNWATCHED_EVERY_S
+        self._next_at = 0.0
+        self._shown = False
+
+    def show(self, line: str) -> None:
+        """The line, if it is time for one."""
+        if monotonic() < self._next_at:
+            return
+        self._next_at = monotonic() + self._every_s
+        self._shown = True
+        sys.stderr.write(f"\r\x1b[K{line}" if self._watched else f"{line}\n")
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """End the rewritten line."""
+        if self._watched and self._shown:
+            sys.stderr.write("\n")

@@ -1,0 +1,94 @@
+"""Serves the API in the event loop of the process. Made by `lowtide.serve.parts`, run by the lifecycle.
+
+The trap: uvicorn would install signal handlers of its own and raise the signal again when it ends; both
+are left to `lowtide.serve.signals`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from collector.listen import Endpoint, bound_socket, host_port
+
+_STOP_GRACE_S = 5
+"""Answers under way get this long when the server stops; the longest ones are large SQL results."""
+_MAX_CONNECTIONS = 512
+"""Connections and requests at a time; beyond it 503. Readers are few: people, dashboards, scrapers."""
+
+
+class _QuietServer(uvicorn.Server):
+    """uvicorn without signal handlers, and with an event for the moment it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class ApiListener:
+    """An ASGI application on one address. Starts once; `stop` may be called at any time."""
+
+    def __init__(self, app: Any, host: str, port: int) -> None:
+        """`app` is an ASGI application."""
+        self._endpoint = Endpoint(host, port, "--api-port")
+        config = uvicorn.Config(
+            app,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            log_level="warning",  # the lifecycle tells of start and stop
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=_MAX_CONNECTIONS,
+            timeout_graceful_shutdown=_STOP_GRACE_S,
+        )
+        self._server = _QuietServer(config)
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.port = 0
+        """The port it is really on, once started."""
+
+    @property
+    def url(self) -> str:
+        """Where to reach it."""
+        return f"http://{host_port(self._endpoint.host, self.port)}"
+
+    async def start(self) -> None:
+        """Listen. Raises PortInUseError or ListenError."""
+        bound = bound_socket(self._endpoint)
+        self.port = bound.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve(sockets=[bound]), name="api")
+        listening = asyncio.create_task(self._server.listening.wait())
+        await asyncio.wait({self._task, listening}, return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        if self._task.done():
+            bound.close()
+            await self._task
+
+    def failed(self) -> str:
+        """Why it has ended by itself, empty while it serves."""
+        if self._task is None or self._stopping or not self._task.done():
+            return ""
+        error = None if self._task.cancelled() else self._task.exception()
+        return f"{type(error).__name__}: {error}" if error is not None else "it has ended"
+
+    async def stop(self) -> None:
+        """Accept nothing more and let answers under way end."""
+        self._stopping = True
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.wait({self._task})

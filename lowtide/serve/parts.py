@@ -1,0 +1,212 @@
+"""The real parts of the server, made from the settings. The lifecycle opens and closes them in its order.
+
+Heavy packages are imported in the step that needs them, and the code the collector compiles is fetched
+while the engine starts, so that a cold start stays short. The trap: `GRPC_VERBOSITY` is read when grpc is
+first imported, so the command sets it before this imports the collector.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from lowtide import units
+from lowtide.instance_lock import InstanceLock
+from lowtide.serve.lifecycle import Addresses, Phase
+from lowtide.store_access import spool_directory, target_of
+
+if TYPE_CHECKING:
+    from api.pipeline import PipelineState
+    from collector.server import OtlpServer
+    from ingest.loader.loader import Loader
+    from ingest.spool.spool import Spool
+    from ingest.store.engine import Engine
+    from lowtide.serve.listener import ApiListener
+    from lowtide.serve.pipeline import PipelineReader
+    from lowtide.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+_DAY_NS = 86_400 * 1_000_000_000
+
+
+class ServerParts:
+    """Everything `lowtide serve` runs. Implements `lowtide.serve.lifecycle.Parts`.
+
+    A part exists from its opening to its closing; asking for one outside that is a fault.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.target = target_of(settings)
+        self.registry = CollectorRegistry()
+        self.phase = Phase.STARTING
+        self.pipeline: PipelineReader | None = None
+        self._lock: InstanceLock | None = None
+        self._spool: Spool | None = None
+        self._engine: Engine | None = None
+        self._loader: Loader | None = None
+        self._collector: OtlpServer | None = None
+        self._api: ApiListener | None = None
+
+    # --- opening, in order ---
+
+    def open_lock(self) -> None:
+        """Own the data directory."""
+        self._lock = InstanceLock.acquire(self.settings.data)
+
+    def open_spool(self) -> None:
+        """Open the spool, and start fetching what the collector has compiled."""
+        from ingest.spool.spool import Spool
+
+        threading.Thread(target=_prepare_collector, name="prepare-collector", daemon=True).start()
+        self._spool = Spool.open(spool_directory(self.settings), self.settings.spool, registry=self.registry)
+
+    def open_engine(self) -> None:
+        """Start the embedded engine, or connect to the server."""
+        from ingest.store.engine import Engine
+
+        self._engine = Engine.open(self.target)
+
+    def migrate(self) -> None:
+        """Bring the tables up to date."""
+        from ingest.store.migrate import migrate
+
+        with self.engine.session() as session:
+            migrate(session, self.settings.store)
+
+    def start_loader(self) -> None:
+        """Begin to store what waits."""
+        from ingest.loader.loader import Loader
+        from lowtide.serve.pipeline import PipelineReader
+
+        self._loader = Loader(self.spool, self.engine, self.settings.loader, registry=self.registry)
+        self.pipeline = PipelineReader(self.spool, self._loader, self.registry)
+        self._loader.start()
+
+    async def start_collector(self) -> None:
+        """Receive OTLP."""
+        from collector.check.gate import TimeGate
+        from collector.server import OtlpServer
+
+        retention = self.settings.store.retention
+        # What is accepted must not expire at once, so the shortest retention counts for all.
+        days = min(retention.traces_days, retention.metrics_days, retention.logs_days)
+        self._collector = OtlpServer(
+            self.settings.collector,
+            spool=self.spool,
+            gate=TimeGate(days * _DAY_NS),
+            registry=self.registry,
+        )
+        await self._collector.start()
+
+    async def start_api(self) -> None:
+        """Answer."""
+        from lowtide.serve.listener import ApiListener
+
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._api = ApiListener(self._app(), self.settings.listen, self.settings.api.port)
+        await self._api.start()
+
+    # --- while it runs ---
+
+    @property
+    def spool(self) -> Spool:
+        """The open spool."""
+        return _there(self._spool)
+
+    @property
+    def engine(self) -> Engine:
+        """The open engine."""
+        return _there(self._engine)
+
+    def addresses(self) -> Addresses:
+        """Where everything listens."""
+        collector = _there(self._collector)
+        return Addresses(
+            api=_there(self._api).url, otlp_http=collector.http_url, otlp_grpc=collector.grpc_url
+        )
+
+    def publish(self, addresses: Addresses) -> None:
+        """Tell other commands."""
+        _there(self._lock).publish(addresses.as_record())
+
+    def enter(self, phase: Phase) -> None:
+        """Note it for /readyz."""
+        self.phase = phase
+
+    def state(self) -> PipelineState:
+        """Where telemetry stands."""
+        return _there(self.pipeline).read()
+
+    def failure(self) -> str:
+        """A sentence about a part that cannot recover."""
+        from lowtide.serve.readiness import hopeless
+
+        api = _there(self._api).failed()
+        return f"The API has ended: {api}." if api else hopeless(self.state())
+
+    # --- closing, in reverse ---
+
+    async def stop_api(self) -> None:
+        """Answer nothing more."""
+        if self._api is not None:
+            await self._api.stop()
+
+    async def stop_collector(self) -> None:
+        """Receive nothing more."""
+        if self._collector is not None:
+            await self._collector.stop()
+
+    def stop_loader(self, timeout_s: float) -> None:
+        """Store what is waiting, and say what is left."""
+        if _there(self._loader).stop(timeout_s):
+            log.info("Everything accepted is stored")
+            return
+        state = self.state()
+        log.warning(
+            "Not everything accepted is stored yet; it stays in the spool and is stored at the next start",
+            requests=state.requests_waiting,
+            size=units.size(state.waiting_bytes),
+        )
+
+    def close_engine(self) -> None:
+        """Close every session."""
+        self.engine.close()
+
+    def close_spool(self) -> None:
+        """Close it."""
+        self.spool.close()
+
+    def close_lock(self) -> None:
+        """Give the data directory up."""
+        _there(self._lock).release()
+
+    # --- the API ---
+
+    def _app(self) -> Any:
+        """The ASGI application over the running parts."""
+        from lowtide.serve.api_app import api_app
+
+        return api_app(self)
+
+
+def _there(part: T | None) -> T:
+    if part is None:
+        raise RuntimeError("a part of the server was asked for before it was opened")
+    return part
+
+
+def _prepare_collector() -> None:
+    """Import and warm up what the collector needs, beside the steps that wait for the engine."""
+    from collector.check.check import warm_up
+
+    try:
+        warm_up()
+    except Exception:
+        log.debug("Preparing the collector failed", exc_info=True)

@@ -1,0 +1,81 @@
+"""Reads the state of the way from the door into the store: the collector's counters, the spool, the loader.
+
+The API, the watch and quickstart read it; `lowtide.serve.parts` makes it. The trap: what waits in the
+spool when it is made was accepted by an earlier process, so it is made before the collector and the loader
+start.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from api.pipeline import PipelineState, SignalState, instant
+
+if TYPE_CHECKING:
+    from ingest.loader.loader import Loader
+    from ingest.loader.pipe import PipeStatus
+    from ingest.spool.records import SignalStatus
+    from ingest.spool.spool import Spool
+
+_COUNTERS = {
+    f"lowtide_collector_items_{outcome}_total": outcome for outcome in ("received", "accepted", "refused")
+}
+
+
+class PipelineReader:
+    """The state of this process's parts, counted from the moment this is made."""
+
+    def __init__(self, spool: Spool, loader: Loader, registry: CollectorRegistry) -> None:
+        """`registry` has the collector's counters, once it is made."""
+        self._spool = spool
+        self._loader = loader
+        self._registry = registry
+        self._at_start = {one.signal: one for one in spool.status().signals}
+
+    def read(self) -> PipelineState:
+        """Where everything stands now. Quick, and from any thread."""
+        counted = self._counted()
+        spool = self._spool.status()
+        loaded = self._loader.status()
+        return PipelineState(
+            read_at=datetime.now(UTC),
+            signals=tuple(self._signal(one, loaded[one.signal], counted) for one in spool.signals),
+            spool_bytes=spool.total_bytes,
+            spool_limit_bytes=spool.limit_bytes,
+            spool_failed=spool.failed,
+            loader_failed=self._loader.failed(),
+        )
+
+    def _signal(
+        self, spool: SignalStatus, loaded: PipeStatus, counted: Counter[tuple[str, str]]
+    ) -> SignalState:
+        before = self._at_start[spool.signal]
+        signal = spool.signal.value
+        return SignalState(
+            signal=signal,
+            received=counted["received", signal],
+            accepted=counted["accepted", signal],
+            refused=counted["refused", signal],
+            inserted=loaded.inserted_items,
+            requests_spooled=spool.last_seq - before.last_seq,
+            requests_waiting_at_start=before.records_waiting,
+            requests_inserted=loaded.inserted_requests,
+            requests_waiting=spool.records_waiting,
+            waiting_bytes=spool.bytes_waiting,
+            oldest_waiting_at=instant(spool.oldest_received_ns),
+            last_insert_at=instant(loaded.last_insert_at_ns),
+            retrying=loaded.error,
+        )
+
+    def _counted(self) -> Counter[tuple[str, str]]:
+        """The collector's counts of records, by what became of them and signal; refusals over all reasons."""
+        found: Counter[tuple[str, str]] = Counter()
+        for family in self._registry.restricted_registry(_COUNTERS).collect():
+            for sample in family.samples:
+                if sample.name in _COUNTERS:
+                    found[_COUNTERS[sample.name], sample.labels["signal"]] += int(sample.value)
+        return found

@@ -1,0 +1,166 @@
+"""The demo's telemetry goes, everything else stays as it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogram, Histogram, Metric, Summary
+
+from ingest.signals import Signal
+from ingest.store.engine import Session
+from ingest.store.removal import RULES, has_demo, remove_demo
+from ingest.store.sql import load_sql
+
+NOW_NS = time.time_ns()
+DEMO = {"lowtide.demo": "true"}
+
+
+@pytest.fixture
+def send(insert: Any, tenant: str, made: Any, traces: Any) -> Callable[..., None]:
+    """`send(name, resource)`: spans, points of every kind and a log record of a service."""
+    numbers = iter(range(1, 1000))
+
+    def run(name: str, resource: dict[str, str] | None = None) -> None:
+        who = {
+            "service.name": name, "k8s.cluster.name": "fra", "k8s.namespace.name": "shop",
+            "k8s.deployment.name": name, "k8s.container.name": name, "k8s.node.name": f"node-of-{name}",
+            **(resource or {}),
+        }  # fmt: skip
+        number = next(numbers)
+        spans = [
+            made(
+                NOW_NS - 5_000_000_000 * n, NOW_NS - 1, kind=2 + n % 4, trace_id=number.to_bytes(16, "big"),
+                span_id=bytes([n + 1]) * 8, parent=bytes([n]) * 8,
+            )
+            for n in range(1, 8)
+        ]  # fmt: skip
+        insert(Signal.TRACES, traces(spans, who), tenant=tenant)
+        insert(Signal.METRICS, points(who), tenant=tenant)
+        insert(Signal.LOGS, record(who), tenant=tenant)
+
+    return run
+
+
+def attributes(values: dict[str, str]) -> list[KeyValue]:
+    return [KeyValue(key=key, value=AnyValue(string_value=value)) for key, value in values.items()]
+
+
+def points(who: dict[str, str]) -> bytes:
+    request = ExportMetricsServiceRequest()
+    entry = request.resource_metrics.add()
+    entry.resource.attributes.extend(attributes(who))
+    metrics = entry.scope_metrics.add().metrics
+    for name in ("k8s.container.cpu_request", "k8s.node.cpu.usage", "container.cpu.usage"):
+        metrics.add(name=name).gauge.data_points.add(time_unix_nano=NOW_NS, as_double=0.5)
+    histogram, exponential, summary = Histogram(), ExponentialHistogram(), Summary()
+    histogram.data_points.add(
+        time_unix_nano=NOW_NS, count=2, sum=3, bucket_counts=[1, 1], explicit_bounds=[1.0]
+    )
+    exponential.data_points.add(time_unix_nano=NOW_NS, count=1, sum=1, zero_count=1)
+    summary.data_points.add(time_unix_nano=NOW_NS, count=1, sum=1)
+    metrics.append(Metric(name="h", histogram=histogram))
+    metrics.append(Metric(name="e", exponential_histogram=exponential))
+    metrics.append(Metric(name="s", summary=summary))
+    return request.SerializeToString()
+
+
+def record(who: dict[str, str]) -> bytes:
+    request = ExportLogsServiceRequest()
+    entry = request.resource_logs.add()
+    entry.resource.attributes.extend(attributes(who))
+    entry.scope_logs.add().log_records.add(time_unix_nano=NOW_NS).body.string_value = "done"
+    return request.SerializeToString()
+
+
+def engines(session: Session) -> dict[str, str]:
+    """Tables that keep rows, with their engines."""
+    return dict(
+        session.rows(
+            "SELECT name, engine FROM system.tables WHERE database = currentDatabase()"
+            " AND engine LIKE '%MergeTree' AND name != 'schema_migrations'"
+        )
+    )
+
+
+def contents(session: Session, tenant: str) -> dict[str, list[str]]:
+    """Every row of the tenant in every table as text; those that merge later are merged now."""
+    found = {}
+    for table, engine in engines(session).items():
+        final = "" if engine == "MergeTree" else "FINAL"
+        columns = "* REPLACE finalizeAggregation(attributes) AS attributes" if table == "workloads" else "*"
+        query = f"SELECT {columns} FROM {table} {final} WHERE tenant = {{tenant:String}} ORDER BY ALL"  # noqa: S608 - names of ours
+        found[table] = [str(row) for row in session.rows(query, {"tenant": tenant})]
+    return found
+
+
+def test_every_table_has_its_rule(session: Session) -> None:
+    assert engines(session).keys() == RULES.keys()
+
+
+def test_everything_else_stays_as_it_is(session: Session, tenant: str, send: Callable[..., None]) -> None:
+    send("quote")
+    send("rates", {"lowtide.demo": "false"})
+    before = contents(session, tenant)
+    assert {table for table, rows in before.items() if not rows} == set(), "some table is not tested"
+    assert not has_demo(session)
+
+    for name in ("tax", "paper", "quotes"):
+        send(name, DEMO)
+    assert has_demo(session)
+    removed = remove_demo(session)
+
+    assert {table for table, rows in removed.items() if not rows} == set()
+    assert contents(session, tenant) == before
+    assert not has_demo(session)
+    assert set(remove_demo(session).values()) == {0}
+
+
+def test_what_both_sent_under_one_name_stays_in_the_rollups(
+    session: Session, tenant: str, send: Callable[..., None]
+) -> None:
+    send("quote", DEMO)
+    send("quote", {"k8s.node.name": "mine"})
+    before = contents(session, tenant)
+
+    remove_demo(session)
+
+    after = contents(session, tenant)
+    assert len(after["otel_traces"]) == len(before["otel_traces"]) // 2 == 7
+    assert "lowtide.demo" not in str(after)
+    for rollup in ("activity_1s", "red_1m", "usage_1m", "telemetry_volume_1h"):
+        assert after[rollup] == before[rollup]
+    assert not has_demo(session)
+
+
+@pytest.mark.parametrize("broken_at", ["otel_traces"])
+def test_a_removal_that_broke_off_is_finished_by_the_next(
+    session: Session, tenant: str, send: Callable[..., None], monkeypatch: pytest.MonkeyPatch, broken_at: str
+) -> None:
+    send("quote")
+    before = contents(session, tenant)
+    send("tax", DEMO)
+    with monkeypatch.context() as patch:
+        patch.setattr("ingest.store.removal.load_sql", _fails_at(broken_at))
+        with pytest.raises(RuntimeError):
+            remove_demo(session)
+
+    remove_demo(session)
+
+    assert contents(session, tenant) == before
+
+
+def _fails_at(table: str) -> Callable[[str, str], str]:
+    order = iter(RULES)
+
+    def load(package: str, name: str) -> str:
+        if next(order) == table:
+            raise RuntimeError("broken off")
+        return load_sql(package, name)
+
+    return load

@@ -1,0 +1,102 @@
+"""`lowtide quickstart` from nothing to the tables, and the way back: `lowtide demo --remove`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+
+ANY_PORTS = ("--api-port", "0", "--otlp-http-port", "0", "--otlp-grpc-port", "0")
+WAIT_S = 120.0
+
+
+def command(server: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command beside the server, on its data."""
+    return subprocess.run(
+        [sys.executable, "-m", "lowtide", *arguments, "--data", str(server.data)],
+        capture_output=True, text=True, timeout=120, check=False, cwd=server.data.parent,
+    )  # fmt: skip
+
+
+def send_own(server: Any) -> None:
+    request = ExportLogsServiceRequest()
+    record = request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=time.time_ns())
+    record.body.string_value = "mine"
+    response = httpx2.post(
+        server.wait_ready()["otlp_http"] + "/v1/logs", content=request.SerializeToString(), trust_env=False,
+        headers={"Content-Type": "application/x-protobuf"},
+    )  # fmt: skip
+    assert response.status_code == 200
+    server.wait_stored()
+
+
+def rows(server: Any) -> int:
+    tables = ("otel_traces", "otel_logs", "metric_samples", "activity_1s", "usage_1m", "workloads")
+    return sum(int(server.rows(f"SELECT count() AS n FROM {table}")[0]["n"]) for table in tables)  # noqa: S608 - names of ours
+
+
+def test_from_nothing_to_the_tables_and_back(launch: Any) -> None:
+    first = launch("quickstart", "--days", "0.01", *ANY_PORTS)
+    told = wait_for_tables(first)
+    shown = first.out.read_text()
+    assert "Playing the demo: Papercrane" in told
+    assert "rejected" not in told
+    for title in (
+        "Cost by team  (lowtide cost --by team)", "Cost by application", "Idle and long-tail services",
+        "First recommendations",
+    ):  # fmt: skip
+        assert title in told
+    assert "checkout" in shown
+    assert "commerce" in shown
+    assert shown.count("100.0 %") >= 2, "the total of each table of costs"
+    address = told.partition("Open ")[2].partition(" ")[0]
+    assert httpx2.get(address, timeout=60, trust_env=False).status_code == 200
+    stop_with_its_demo(first)
+
+    again = launch("quickstart", "--once", *ANY_PORTS)
+    assert again.process.wait(WAIT_S) == 0, again.told()
+    assert "is in the store already and is not played again" in again.told()
+    assert "checkout" in again.out.read_text()
+
+    server = launch.serve()
+    send_own(server)
+    assert rows(server) > 500
+    removed = command(server, "demo", "--remove")
+
+    assert removed.returncode == 0, removed.stderr
+    assert server.rows("SELECT Body FROM otel_logs") == [{"Body": "mine"}]
+    assert rows(server) == 2, "the log record and its sender"
+    cost = command(server, "cost", "--output", "json")
+    assert [row["name"] for row in json.loads(cost.stdout)] == ["total"]
+
+
+def wait_for_tables(running: Any) -> str:
+    """What it has said once everything is printed and it only stays."""
+    until = time.monotonic() + WAIT_S
+    while "Stop with Ctrl-C." not in (told := running.told()).partition("First recommendations")[2]:
+        assert running.process.poll() is None, told
+        assert time.monotonic() < until, told
+        time.sleep(0.1)
+    return str(told)
+
+
+def stop_with_its_demo(running: Any) -> None:
+    """A terminal's Ctrl-C, which reaches the demo's process too."""
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    assert len(children) == 1
+    os.kill(int(children[0]), signal.SIGINT)
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(60) == 0, running.told()
+    assert running.told().endswith("Stopped.\n")
+    assert not Path(f"/proc/{children[0]}").exists()
