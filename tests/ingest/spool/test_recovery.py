@@ -100,6 +100,7 @@ class TestTornEnd:
         place.open(disk)
 
         assert ("sync", place.segments()[0]) in disk.calls
+        assert ("sync_directory", place.segments()[0].parent) in disk.calls
 
     def test_a_torn_log_of_batches(self, place: Any) -> None:
         spool = place.open()
