@@ -20,7 +20,7 @@ from analytics.settings import AnalyticsSettings
 from api.settings import ApiSettings
 from collector.settings import CollectorSettings
 from ingest.loader.settings import LoaderSettings
-from ingest.settings import SpoolSettings
+from ingest.spool.settings import SpoolSettings
 from ingest.store.settings import StoreSettings
 from lowtide.serve.settings import ServeSettings
 from lowtide.settings_load import Conflict, Loaded, Sources, load

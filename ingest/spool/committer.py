@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from ingest.settings import SpoolSettings
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolError, SpoolFailedError, SpoolFullError
 from ingest.spool.health import Health
+from ingest.spool.settings import SpoolSettings
 from ingest.spool.signal_log import Pending, SignalLog
-from ingest.telemetry import SpoolMetrics
+from ingest.spool.telemetry import SpoolMetrics
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ import structlog
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolFailedError
 from ingest.spool.files import Files, read_exactly, write_all
-from ingest.telemetry import SpoolMetrics
+from ingest.spool.telemetry import SpoolMetrics
 
 log = structlog.get_logger(__name__)
 DAMAGED_NAME = "damaged"

@@ -25,7 +25,7 @@ from ingest.spool.lost import Lost
 from ingest.spool.records import SpoolRecord, digest_of
 from ingest.spool.segment import reader
 from ingest.spool.segment_format import FILE_HEADER_BYTES, Damage, Found, walk
-from ingest.telemetry import SpoolMetrics
+from ingest.spool.telemetry import SpoolMetrics
 
 log = structlog.get_logger(__name__)
 _HINTS = 16

@@ -19,7 +19,7 @@ from ingest.spool.health import Vault
 from ingest.spool.lost import Lost
 from ingest.spool.segment import Examined, Segment, examine, segment_paths
 from ingest.spool.segment_format import FILE_HEADER_BYTES, HEAD_BYTES, Damage
-from ingest.telemetry import SpoolMetrics
+from ingest.spool.telemetry import SpoolMetrics
 
 log = structlog.get_logger(__name__)
 

@@ -32,7 +32,7 @@ from ingest.spool.segment_format import (
     record_head,
     seal,
 )
-from ingest.telemetry import SpoolMetrics
+from ingest.spool.telemetry import SpoolMetrics
 
 log = structlog.get_logger(__name__)
 

@@ -36,7 +36,6 @@ from typing import Self
 import structlog
 from prometheus_client import CollectorRegistry
 
-from ingest.settings import SpoolSettings
 from ingest.signals import Signal
 from ingest.spool.batches import Batches
 from ingest.spool.boot import Meta, boot_bytes, kernel_boot_id, read_meta, write_meta
@@ -48,8 +47,9 @@ from ingest.spool.place import lock_directory, make_directory
 from ingest.spool.reading import Waiting
 from ingest.spool.records import Batch, SignalStatus, SpoolRecord, SpoolStatus, token_of
 from ingest.spool.segment_format import MAX_BODY_BYTES, MAX_ITEMS, MAX_RECEIVED_NS, MAX_TENANT_BYTES
+from ingest.spool.settings import SpoolSettings
 from ingest.spool.signal_log import Pending, SignalLog
-from ingest.telemetry import SpoolMetrics
+from ingest.spool.telemetry import SpoolMetrics
 
 __all__ = ["Batch", "SignalStatus", "Spool", "SpoolRecord", "SpoolStatus"]
 

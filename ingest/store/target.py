@@ -1,6 +1,6 @@
 """Where the store is: embedded in this process, or a ClickHouse server. Parsed from the setting `store.url`.
 
-`ingest.settings` validates with it, `ingest.store.engine` connects with it. The trap: a password may be
+`ingest.spool.settings` validates with it, `ingest.store.engine` connects with it. The trap: a password may be
 part of the address, so the address itself is never logged; `str()` of a target leaves the password out.
 """
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from ingest.settings import SpoolSettings
 from ingest.signals import Signal
+from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
 from lowtide.instance_lock import InstanceLock
 

@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 from ingest.loader.pipe import Pipe
 from ingest.loader.settings import LoaderSettings
 from ingest.loader.telemetry import LoaderMetrics
-from ingest.settings import SpoolSettings
 from ingest.signals import Signal
+from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
 from ingest.store.otlp import Request
 

@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from ingest.loader.loader import Loader
 from ingest.loader.settings import LoaderSettings
-from ingest.settings import SpoolSettings
 from ingest.signals import Signal
+from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
 from ingest.store.engine import Engine, Session
 

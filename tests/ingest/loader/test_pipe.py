@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry
 from ingest.loader.pipe import Pipe
 from ingest.loader.settings import LoaderSettings
 from ingest.loader.telemetry import LoaderMetrics
-from ingest.settings import SpoolSettings
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolFullError, SpoolReadError
+from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
 from ingest.store.errors import StoreRefusedError, StoreUnavailableError
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from ingest.settings import SpoolSettings
 from ingest.signals import Signal
 from ingest.spool.files import Files
+from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Batch, SignalStatus, Spool, SpoolRecord
 
 BOOT = "11111111-2222-3333-4444-555555555555"

@@ -22,10 +22,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ingest.settings import SpoolSettings
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolError
 from ingest.spool.files import Files
+from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Batch, Spool, SpoolRecord
 
 SETTINGS = SpoolSettings(segment_bytes=4096, limit_bytes=1 << 24, group_commit_ms=0)

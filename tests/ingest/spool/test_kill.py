@@ -16,7 +16,7 @@ KILLS = 4
 CHILD = """
 import sys, threading
 from pathlib import Path
-from ingest.settings import SpoolSettings
+from ingest.spool.settings import SpoolSettings
 from ingest.signals import Signal
 from ingest.spool.spool import Spool
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ingest.settings import SpoolSettings
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolError, SpoolFailedError, SpoolFullError, SpoolLockedError
+from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
 
 

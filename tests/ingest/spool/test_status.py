@@ -7,10 +7,10 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from ingest.settings import SpoolSettings
 from ingest.signals import Signal
 from ingest.spool.inspect import SegmentState, batch_log_of, look, records_of, segments_of
 from ingest.spool.segment_format import FILE_HEADER_BYTES, HEAD_BYTES
+from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
 
 RECORD_BYTES = HEAD_BYTES + len("default") + 1000
