@@ -3,9 +3,10 @@ parts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from analytics.answers import Basis
 from api.answers import answers_router
@@ -16,24 +17,41 @@ from api.page import page_router
 from api.pipeline import PipelineState, pipeline_router
 from api.sql.router import sql_router
 from api.sql.telemetry import REGISTRY as SQL_REGISTRY
+from ingest.store.engine import Engine
+from lowtide.serve.lifecycle import Addresses, Phase
 from lowtide.serve.readiness import ReadinessReader, StoreProbe
-from lowtide.settings import is_loopback
+from lowtide.settings import Settings, is_loopback
 
-if TYPE_CHECKING:
-    from lowtide.serve.parts import ServerParts
+
+class Running(Protocol):
+    """What the API needs of the server. Its parts are asked for only once they are open."""
+
+    settings: Settings
+    registry: CollectorRegistry
+    phase: Phase
+
+    @property
+    def engine(self) -> Engine:
+        """The open store."""
+
+    def state(self) -> PipelineState:
+        """Where telemetry stands."""
+
+    def addresses(self) -> Addresses:
+        """Where everything listens."""
 
 
 class _State:
     """The pipeline as routers see it."""
 
-    def __init__(self, parts: ServerParts) -> None:
+    def __init__(self, parts: Running) -> None:
         self._parts = parts
 
     def read(self) -> PipelineState:
         return self._parts.state()
 
 
-def api_app(parts: ServerParts) -> FastAPI:
+def api_app(parts: Running) -> FastAPI:
     """The application. Raises PriceBookError if a price file is wrong."""
     settings = parts.settings
     basis = Basis.load(settings.analytics, settings.currency, settings.time_zone)

@@ -12,14 +12,7 @@ SELECT
 FROM
 (
     SELECT
-        ${resource_names},
-        scope_name,
-        scope_version,
-        scope_attributes,
-        scope_schema_url,
-        metric.name AS name,
-        metric.description AS description,
-        metric.unit AS unit,
+        ${metric_named},
         if(notEmpty(metric.gauge.data_points), 'gauge', 'sum') AS kind,
         metric.sum.aggregation_temporality AS temporality,
         metric.sum.is_monotonic AS is_monotonic,

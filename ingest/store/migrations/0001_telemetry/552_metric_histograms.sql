@@ -14,13 +14,7 @@ CREATE TABLE IF NOT EXISTS metric_histograms
     Min Float64 CODEC(ZSTD(1)),
     Max Float64 CODEC(ZSTD(1)),
     Flags UInt32 CODEC(ZSTD(1)),
-    Exemplars Nested (
-        FilteredAttributes Map(LowCardinality(String), String),
-        TimeUnix DateTime64(9, 'UTC'),
-        Value Float64,
-        SpanId String,
-        TraceId String
-    ) CODEC(ZSTD(1))
+    ${exemplars_kept}
 )
 ENGINE = ${merge_tree}
 PARTITION BY toDate(TimeUnix)

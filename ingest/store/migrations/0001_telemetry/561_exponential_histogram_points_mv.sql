@@ -21,14 +21,7 @@ SELECT
 FROM
 (
     SELECT
-        ${resource_names},
-        scope_name,
-        scope_version,
-        scope_attributes,
-        scope_schema_url,
-        metric.name AS name,
-        metric.description AS description,
-        metric.unit AS unit,
+        ${metric_named},
         'exponential_histogram' AS kind,
         metric.exponential_histogram.aggregation_temporality AS temporality,
         false AS is_monotonic,

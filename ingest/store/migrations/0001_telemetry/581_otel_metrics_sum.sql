@@ -1,32 +1,11 @@
 -- Points of the kind sum in the columns of the OpenTelemetry Collector's ClickHouse exporter.
 CREATE VIEW IF NOT EXISTS otel_metrics_sum AS
 SELECT
-    point.tenant AS tenant,
-    series.ResourceAttributes AS ResourceAttributes,
-    series.ResourceSchemaUrl AS ResourceSchemaUrl,
-    series.ScopeName AS ScopeName,
-    series.ScopeVersion AS ScopeVersion,
-    series.ScopeAttributes AS ScopeAttributes,
-    toUInt32(0) AS ScopeDroppedAttrCount,
-    series.ScopeSchemaUrl AS ScopeSchemaUrl,
-    series.ServiceName AS ServiceName,
-    point.MetricName AS MetricName,
-    series.MetricDescription AS MetricDescription,
-    series.MetricUnit AS MetricUnit,
-    series.Attributes AS Attributes,
-    point.StartTimeUnix AS StartTimeUnix,
-    point.TimeUnix AS TimeUnix,
+    ${series_shown},
     point.Value AS Value,
     point.Flags AS Flags,
-    point.Exemplars.FilteredAttributes AS `Exemplars.FilteredAttributes`,
-    point.Exemplars.TimeUnix AS `Exemplars.TimeUnix`,
-    point.Exemplars.Value AS `Exemplars.Value`,
-    point.Exemplars.SpanId AS `Exemplars.SpanId`,
-    point.Exemplars.TraceId AS `Exemplars.TraceId`,
+    ${exemplars_shown},
     series.AggregationTemporality::Int32 AS AggregationTemporality,
     series.IsMonotonic AS IsMonotonic
 FROM metric_samples AS point
-INNER JOIN
-(
-    SELECT * FROM metric_series WHERE kind = 'sum' LIMIT 1 BY tenant, fingerprint
-) AS series ON point.tenant = series.tenant AND point.fingerprint = series.fingerprint
+${with_series(sum)}

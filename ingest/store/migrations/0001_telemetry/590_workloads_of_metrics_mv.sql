@@ -1,11 +1,6 @@
 CREATE MATERIALIZED VIEW IF NOT EXISTS workloads_of_metrics_mv TO workloads AS
 SELECT
-    tenant,
-    ${identity_names},
-    service_namespace,
-    service_name,
-    container,
-    node,
+    ${workload_keys},
     min(seen_at) AS first_seen_at,
     max(seen_at) AS last_seen_at,
     argMaxState(resource, seen_at) AS attributes
@@ -19,9 +14,4 @@ FROM
 )
 WHERE seen_ns > 0
 GROUP BY
-    tenant,
-    ${identity_names},
-    service_namespace,
-    service_name,
-    container,
-    node
+    ${workload_keys}

@@ -1,0 +1,16 @@
+-- What every view of points shows of a point's series, under the names of the exporter.
+point.tenant AS tenant,
+    series.ResourceAttributes AS ResourceAttributes,
+    series.ResourceSchemaUrl AS ResourceSchemaUrl,
+    series.ScopeName AS ScopeName,
+    series.ScopeVersion AS ScopeVersion,
+    series.ScopeAttributes AS ScopeAttributes,
+    toUInt32(0) AS ScopeDroppedAttrCount,
+    series.ScopeSchemaUrl AS ScopeSchemaUrl,
+    series.ServiceName AS ServiceName,
+    point.MetricName AS MetricName,
+    series.MetricDescription AS MetricDescription,
+    series.MetricUnit AS MetricUnit,
+    series.Attributes AS Attributes,
+    point.StartTimeUnix AS StartTimeUnix,
+    point.TimeUnix AS TimeUnix
