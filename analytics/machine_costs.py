@@ -108,7 +108,9 @@ def _usage(samples: Samples, hosts: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("cpu_usage").mean(), pl.col("memory_usage").mean())
     )
     processes = (
-        samples.host_services.group_by("node_id", "workload_id", hour=pl.col("minute").dt.truncate("1h"))
+        samples.host_services.group_by(
+            "node_id", "workload_id", "counter", hour=pl.col("minute").dt.truncate("1h")
+        )
         .agg(pl.col("memory_usage").mean())
         .group_by("node_id", "hour")
         .agg(of_processes=pl.col("memory_usage").sum())

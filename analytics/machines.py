@@ -22,18 +22,22 @@ LONGEST_GAP: Final = timedelta(hours=2)
 def cpu_time_hours(minutes: pl.DataFrame) -> pl.DataFrame:
     """CPU-seconds by service, machine and hour: `workload_id, node_id, hour, cpu_s`.
 
-    `minutes` holds the cumulative `cpu_time_s` by `workload_id, node_id, minute`. A counter that fell was
-    restarted and has counted from nothing; the growth belongs to the hour of the sample that shows it.
+    `minutes` holds the cumulative `cpu_time_s` and the growth `cpu_grown_s` by `workload_id, node_id,
+    counter, minute`; a process reports one of the two, and its CPU modes are counters of their own. A counter
+    that fell was restarted and has counted from nothing; the growth belongs to the hour of the sample that
+    shows it.
     """
-    by = ("workload_id", "node_id")
+    by = ("workload_id", "node_id", "counter")
     before = pl.col("cpu_time_s").shift(1).over(by)
     near = pl.col("minute") - pl.col("minute").shift(1).over(by) <= LONGEST_GAP
     grown = (
         pl.when(pl.col("cpu_time_s") >= before).then(pl.col("cpu_time_s") - before).otherwise("cpu_time_s")
     )
     return (
-        minutes.sort("workload_id", "node_id", "minute")
-        .with_columns(cpu_s=pl.when(near.fill_null(value=False)).then(grown).otherwise(0.0))
+        minutes.sort("workload_id", "node_id", "counter", "minute")
+        .with_columns(
+            cpu_s=pl.when(near.fill_null(value=False)).then(grown).otherwise(0.0) + pl.col("cpu_grown_s")
+        )
         .group_by("workload_id", "node_id", hour=pl.col("minute").dt.truncate("1h"))
         .agg(pl.col("cpu_s").sum())
     )

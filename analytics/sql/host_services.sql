@@ -1,5 +1,5 @@
--- One row per service on a virtual machine and minute: the CPU time it has used since it started, in seconds, and its mean
--- memory. What runs in pods is not here.
+-- One row per process of a service on a virtual machine, CPU mode and minute: the CPU time used since it started (cpu_time_s)
+-- or in that minute (cpu_grown_s), whichever it reports, in seconds, and its mean memory. What runs in pods is not here.
 SELECT
     sipHash64(cluster, if(workload_kind IN ('Service', 'Function', 'Host'), environment, ''), namespace, workload_kind, workload_name)
         AS workload_id,
@@ -8,8 +8,10 @@ SELECT
     workload_kind,
     workload_name,
     sipHash64(cluster, node) AS node_id,
+    counter,
     minute,
     max(cpu_time_s_total) AS cpu_time_s,
+    sum(cpu_time_s_delta) AS cpu_grown_s,
     sum(memory_usage_bytes_sum) / nullIf(sum(memory_usage_samples), 0) AS memory_usage
 FROM usage_1m
 WHERE tenant = {tenant:String}
@@ -19,4 +21,4 @@ WHERE tenant = {tenant:String}
     AND pod = ''
     AND node != ''
     AND workload_kind IN ('Service', 'Host')
-GROUP BY workload_id, environment, namespace, workload_kind, workload_name, cluster, node, minute
+GROUP BY workload_id, environment, namespace, workload_kind, workload_name, cluster, node, counter, minute

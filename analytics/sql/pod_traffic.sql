@@ -1,5 +1,6 @@
 -- One row per workload: bytes its pods or its machine received and sent in the range, from the growth of their counters
--- (a counter that fell has been restarted), and the seconds between those samples, by interface.
+-- (a counter that fell has been restarted) or what was reported as growth, and the seconds between those samples, by
+-- interface.
 SELECT
     workload_id,
     sum(bytes) AS network_bytes,
@@ -13,24 +14,25 @@ FROM
         received + sent AS total,
         lagInFrame(total, 1, total) OVER by_pod AS total_before,
         lagInFrame(minute, 1, minute) OVER by_pod AS minute_before,
-        if(total >= total_before, total - total_before, total) AS bytes,
+        if(total >= total_before, total - total_before, total) + if(minute > minute_before, growth, 0) AS bytes,
         toFloat64(minute - minute_before) AS seconds
     FROM
     (
         SELECT
             sipHash64(cluster, if(workload_kind IN ('Service', 'Function', 'Host'), environment, ''), namespace, workload_kind, workload_name)
                 AS workload_id,
-            concat(node, '/', pod, '/', device) AS pod_name,
+            concat(node, '/', pod, '/', counter) AS pod_name,
             minute,
             max(network_receive_bytes_total) AS received,
-            max(network_transmit_bytes_total) AS sent
+            max(network_transmit_bytes_total) AS sent,
+            sum(network_receive_bytes_delta) + sum(network_transmit_bytes_delta) AS growth
         FROM usage_1m
         WHERE tenant = {tenant:String}
             AND minute >= {start:DateTime('UTC')}
             AND minute < {end:DateTime('UTC')}
             AND container = ''
         GROUP BY workload_id, pod_name, minute
-        HAVING received + sent > 0
+        HAVING received + sent + growth > 0
     )
     WINDOW by_pod AS (PARTITION BY workload_id, pod_name ORDER BY minute ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
 )

@@ -54,6 +54,11 @@ _RETRYABLE_CODES: Final = frozenset({
     999,  # KEEPER_EXCEPTION
     75, 76, 88, 1000,  # CANNOT_WRITE_TO, CANNOT_OPEN_FILE, CANNOT_FSYNC (full disk), POCO
 })  # fmt: skip
+_ALWAYS: Final[Settings] = {
+    # Else a search in parts without the text index, which are those not merged yet, fails: the engine (26.9)
+    # cannot compute the index's lambda there.
+    "query_plan_direct_read_from_text_index": 0,
+}
 _CONNECT_TIMEOUT_S: Final = 5
 _ANSWER_TIMEOUT_S: Final = 300
 _VERSION_TAIL: Final = " (version "
@@ -170,7 +175,7 @@ class Engine:
             if self._closed:
                 raise StoreUnavailableError("the store has been closed")
         with _translated():
-            client = _client(self.target, database, dict(settings or {}))
+            client = _client(self.target, database, {**_ALWAYS, **(settings or {})})
         session = Session(client, self._forget)
         with self._lock:
             self._sessions.add(session)
@@ -211,6 +216,9 @@ def _translated() -> Iterator[None]:
         yield
     except ClickHouseError as error:
         raise _as_store_error(error) from error
+    except OSError as error:
+        # The embedded engine is handed inserts by way of a temporary file.
+        raise StoreUnavailableError(f"a file of the store cannot be written or read: {error}") from error
 
 
 def _as_store_error(error: ClickHouseError) -> StoreError:

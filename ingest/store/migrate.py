@@ -21,7 +21,7 @@ import structlog
 
 from ingest.store.engine import Session
 from ingest.store.errors import StoreConfigError
-from ingest.store.settings import Retention, StoreSettings
+from ingest.store.settings import StoreSettings
 from ingest.store.template import render
 
 _log = structlog.get_logger(__name__)
@@ -52,7 +52,8 @@ ORDER BY number
 class Migration:
     """A numbered step: its statements, rendered and in order, as (file name, SQL).
 
-    `checksum` is of the files as they are written, so that it does not change with the settings.
+    `checksum` is of the statements, fragments included, with placeholders for retention, so that it does not
+    change with the settings.
     """
 
     number: int
@@ -61,24 +62,24 @@ class Migration:
     checksum: str
 
 
-def template_values(retention: Retention) -> Mapping[str, str]:
-    """What the statements' placeholders stand for."""
-    days = {f"retention_{name}": str(value) for name, value in retention.model_dump().items()}
+def template_values(days: Mapping[str, object]) -> Mapping[str, str]:
+    """What the statements' placeholders stand for, given the days of retention by name."""
     return {
         "merge_tree": "MergeTree",
         "aggregating": "AggregatingMergeTree",
         "replacing": "ReplacingMergeTree",
         "table_settings": _TABLE_SETTINGS,
-        **days,
+        **{f"retention_{name}": str(value) for name, value in days.items()},
     }
 
 
 def migrations(settings: StoreSettings) -> list[Migration]:
     """Every migration of this version, in order."""
-    values = template_values(settings.retention)
+    days = settings.retention.model_dump()
+    values, neutral = template_values(days), template_values(dict.fromkeys(days, "N"))
     root = files("ingest.store").joinpath("migrations")
     found = sorted((entry for entry in root.iterdir() if entry.is_dir()), key=lambda entry: entry.name)
-    return [_read(entry, values) for entry in found if entry.name[:4].isdigit()]
+    return [_read(entry, values, neutral) for entry in found if entry.name[:4].isdigit()]
 
 
 def plan(session: Session, settings: StoreSettings) -> list[Migration]:
@@ -168,17 +169,16 @@ def _applied(session: Session) -> dict[int, str]:
     return dict(session.rows("SELECT number, checksum FROM schema_migrations"))
 
 
-def _read(folder: Traversable, values: Mapping[str, str]) -> Migration:
+def _read(folder: Traversable, values: Mapping[str, str], neutral: Mapping[str, str]) -> Migration:
     number, _, name = folder.name.partition("_")
     texts = [
         (file.name, file.read_text(encoding="utf-8"))
         for file in sorted(folder.iterdir(), key=lambda entry: entry.name)
         if file.name.endswith(".sql")
     ]
-    digest = hashlib.sha256("\0".join(part for text in texts for part in text).encode()).hexdigest()
-    return Migration(
-        int(number), name, tuple((file, _statement(text, values)) for file, text in texts), digest
-    )
+    signed = "\0".join(part for file, text in texts for part in (file, _statement(text, neutral)))
+    statements = tuple((file, _statement(text, values)) for file, text in texts)
+    return Migration(int(number), name, statements, hashlib.sha256(signed.encode()).hexdigest())
 
 
 def _statement(text: str, values: Mapping[str, str]) -> str:

@@ -54,7 +54,15 @@ def parse_target(url: str, directory: Path) -> Target:
     """
     if url == "embedded":
         return Embedded(directory)
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        # Its words repeat what it cannot read, which may be a password.
+        raise ValueError(
+            "the address of the store cannot be read: a port is a number, and in names and passwords write"
+            " @ as %40, / as %2F and : as %3A"
+        ) from None
     if parts.scheme not in _PORTS:
         raise ValueError("a store is `embedded` or clickhouse://user@host:port/database")
     if not parts.hostname:
@@ -66,7 +74,7 @@ def parse_target(url: str, directory: Path) -> Target:
         raise ValueError("the database's name in the address is letters, digits and _ only")
     return Server(
         host=parts.hostname,
-        port=parts.port or _PORTS[parts.scheme],
+        port=port or _PORTS[parts.scheme],
         username=unquote(parts.username or "default"),
         password=unquote(parts.password or ""),
         database=database,

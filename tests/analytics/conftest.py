@@ -56,8 +56,8 @@ NODE_MINUTE_COLUMNS: dict[str, Any] = {
 }  # fmt: skip
 HOST_SERVICE_COLUMNS: dict[str, Any] = {
     "workload_id": pl.UInt64, "environment": pl.String, "namespace": pl.String, "workload_kind": pl.String,
-    "workload_name": pl.String, "node_id": pl.UInt64, "minute": TIME, "cpu_time_s": pl.Float64,
-    "memory_usage": pl.Float64,
+    "workload_name": pl.String, "node_id": pl.UInt64, "counter": pl.String, "minute": TIME,
+    "cpu_time_s": pl.Float64, "cpu_grown_s": pl.Float64, "memory_usage": pl.Float64,
 }  # fmt: skip
 
 
@@ -124,7 +124,7 @@ class Estate:
         self.host_services.append({
             "workload_id": workload, "environment": "", "namespace": "shop", "workload_kind": "Service",
             "workload_name": f"workload-{workload}", "node_id": node, "minute": minute(at),
-            "cpu_time_s": cpu_time_s, "memory_usage": None,
+            "counter": "", "cpu_time_s": cpu_time_s, "cpu_grown_s": 0.0, "memory_usage": None,
         })  # fmt: skip
 
     def owner(self, workload: int, **what: Any) -> None:

@@ -63,17 +63,28 @@ def test_a_counter_that_fell_began_again(midnight: datetime) -> None:
     minutes = pl.DataFrame({
         "workload_id": [1] * 4, "node_id": [1] * 4,
         "minute": [midnight + timedelta(minutes=at) for at in (0, 10, 20, 30)],
-        "cpu_time_s": [100.0, 130.0, 5.0, 8.0],
+        "counter": ["/user"] * 4, "cpu_time_s": [100.0, 130.0, 5.0, 8.0], "cpu_grown_s": [0.0] * 4,
     })  # fmt: skip
 
     assert cpu_time_hours(minutes)["cpu_s"].to_list() == [30.0 + 5.0 + 3.0]
+
+
+def test_every_process_and_mode_counts_by_itself(midnight: datetime) -> None:
+    minutes = pl.DataFrame({
+        "workload_id": [1] * 6, "node_id": [1] * 6,
+        "minute": [midnight + timedelta(minutes=at) for at in (0, 10)] * 3,
+        "counter": ["7/user"] * 2 + ["7/system"] * 2 + ["8/user"] * 2,
+        "cpu_time_s": [100.0, 130.0, 5.0, 9.0, 0.0, 0.0], "cpu_grown_s": [0.0] * 4 + [2.0, 3.0],
+    })  # fmt: skip
+
+    assert cpu_time_hours(minutes)["cpu_s"].to_list() == [30.0 + 4.0 + 5.0]
 
 
 def test_growth_over_a_long_silence_belongs_to_no_hour(midnight: datetime) -> None:
     minutes = pl.DataFrame({
         "workload_id": [1] * 2, "node_id": [1] * 2,
         "minute": [midnight, midnight + timedelta(hours=3)],
-        "cpu_time_s": [100.0, 10_000.0],
+        "counter": ["/user"] * 2, "cpu_time_s": [100.0, 10_000.0], "cpu_grown_s": [0.0] * 2,
     })  # fmt: skip
 
     assert cpu_time_hours(minutes)["cpu_s"].to_list() == [0.0, 0.0]

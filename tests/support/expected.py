@@ -52,7 +52,7 @@ def json_text(value: Json) -> str:
         case {"intValue": given}:
             return str(int(given))
         case {"doubleValue": given}:
-            return double_text(float(given)) if math.isfinite(float(given)) else "null"
+            return double_text(float(given)) if math.isfinite(float(given)) else _unwritable(float(given))
         case {"arrayValue": {"values": items}}:
             return "[" + ",".join(json_text(item) for item in items) + "]"
         case {"kvlistValue": {"values": pairs}}:
@@ -61,6 +61,13 @@ def json_text(value: Json) -> str:
             )
             return "{" + ",".join(members) + "}"
     raise ValueError(f"not an OTLP value: {value}")
+
+
+def _unwritable(value: float) -> str:
+    """A double that JSON has no number for, as ProtoJSON writes it."""
+    if math.isnan(value):
+        return '"NaN"'
+    return '"Infinity"' if value > 0 else '"-Infinity"'
 
 
 def double_text(value: float) -> str:

@@ -95,3 +95,11 @@ def test_two_sessions_at_once(store: Engine) -> None:
         writer.execute("CREATE TABLE t (a UInt8) ENGINE = Memory")
         writer.execute("INSERT INTO t VALUES (1)")
         assert reader.rows("SELECT a FROM t") == [(1,)]
+
+
+def test_without_room_for_temporary_files_an_insert_may_be_repeated(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    with pytest.raises(StoreUnavailableError, match="cannot be written"):
+        session.insert_raw("otlp_logs", b"", fmt="Protobuf", settings={})

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 
@@ -64,6 +65,7 @@ def test_a_body_may_be_anything(session: Session, insert: Callable[..., None], t
         AnyValue(bytes_value=b"\x00\xff"),
         AnyValue(array_value=ArrayValue(values=[AnyValue(string_value='a"b'), AnyValue(int_value=1)])),
         AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key="k", value=AnyValue(bool_value=False))])),
+        AnyValue(array_value=ArrayValue(values=[AnyValue(double_value=float(x)) for x in ("nan", "-inf")])),
         AnyValue(),
     ]
     insert(
@@ -76,12 +78,18 @@ def test_a_body_may_be_anything(session: Session, insert: Callable[..., None], t
     assert bodies[:4] == ["true", str(2**63 - 1), "0.1", "AP8="]
     assert json.loads(bodies[4]) == ['a"b', 1]
     assert json.loads(bodies[5]) == {"k": False}
-    assert bodies[6] == ""
+    assert json.loads(bodies[6]) == ["NaN", "-Infinity"]
+    assert bodies[7] == ""
 
 
+@pytest.mark.parametrize("merged", ["none", "some", "all"])
 def test_words_and_attributes_can_be_searched(
-    session: Session, insert: Callable[..., None], tenant: str
+    session: Session, insert: Callable[..., None], tenant: str, merged: str
 ) -> None:
+    """Only merged parts have the text indexes; a search meets both kinds."""
+    if merged == "some":
+        insert(Signal.LOGS, request({"time_unix_nano": NOW_NS}), tenant=f"{tenant}-other")
+        session.execute("OPTIMIZE TABLE otel_logs FINAL")
     attributes = [KeyValue(key="order", value=AnyValue(string_value="A-7"))]
     insert(
         Signal.LOGS,
@@ -95,6 +103,8 @@ def test_words_and_attributes_can_be_searched(
         ),
         tenant=tenant,
     )
+    if merged == "all":
+        session.execute("OPTIMIZE TABLE otel_logs FINAL")
     count = "SELECT count() FROM otel_logs WHERE tenant = {tenant:String} AND "
 
     assert session.value(count + "hasToken(lower(Body), 'declined')", {"tenant": tenant}) == 1

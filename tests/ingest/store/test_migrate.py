@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ingest.store import template
 from ingest.store.engine import Engine
 from ingest.store.errors import StoreConfigError
 from ingest.store.migrate import check_tables, migrate, migrations, plan
@@ -98,3 +99,12 @@ def test_every_raw_table_names_the_batch(store: Engine) -> None:
             )
         }
     assert raw <= named
+
+
+def test_the_checksum_is_of_what_is_run_but_not_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = migrations(SETTINGS)[0].checksum
+    assert migrations(StoreSettings(retention=Retention(traces_days=7)))[0].checksum == before
+
+    real = template._fragment
+    monkeypatch.setattr(template, "_fragment", lambda name: real(name) + (" " * (name == "identity")) + "1")
+    assert migrations(SETTINGS)[0].checksum != before

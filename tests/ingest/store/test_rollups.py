@@ -179,3 +179,19 @@ def test_the_latest_attributes_of_a_workload_are_kept(
         {"tenant": tenant},
     )
     assert found == [("new", 29)]
+
+
+def test_sums_of_long_spans_do_not_wrap(
+    session: Session, insert: Callable[..., None], tenant: str, made: Any, traces: Any
+) -> None:
+    long_ns = 80 * 24 * HOUR_NS
+    spans = [made(NOW_NS - long_ns, NOW_NS, kind=2, span_id=n.to_bytes(8, "big")) for n in range(1, 3001)]
+    insert(Signal.TRACES, traces(spans), tenant=tenant)
+
+    for sql in (
+        "SELECT sum(busy_ns) FROM activity_1s WHERE tenant = {tenant:String}",
+        "SELECT sum(duration_ns) FROM red_1m WHERE tenant = {tenant:String}",
+    ):
+        assert session.value(sql, {"tenant": tenant}) == 3000 * long_ns > 2**64
+    rows = "SELECT count(), sum(carried) FROM activity_1s WHERE tenant = {tenant:String}"
+    assert session.rows(rows, {"tenant": tenant}) == [(82, 3000 * 80)]

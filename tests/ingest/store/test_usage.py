@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from ingest.signals import Signal
 from ingest.store.engine import Session
@@ -26,7 +27,7 @@ MIB = float(1 << 20)
 
 def usage(session: Session, tenant: str) -> list[dict[str, Any]]:
     columns = (
-        "node, pod, container, device, cpu_usage_cores_sum, cpu_usage_samples, memory_usage_bytes_sum,"
+        "node, pod, container, counter, cpu_usage_cores_sum, cpu_usage_samples, memory_usage_bytes_sum,"
         " memory_usage_bytes_max, cpu_request_cores, cpu_limit_cores, memory_request_bytes,"
         " memory_limit_bytes, network_receive_bytes_total, network_transmit_bytes_total,"
         " replicas_desired, replicas_available,"
@@ -82,7 +83,7 @@ def test_network_is_the_pods_by_interface(
     ]
     insert(Signal.METRICS, metrics(points, POD), tenant=tenant)
 
-    columns = ("device", "container", "network_receive_bytes_total", "network_transmit_bytes_total")
+    columns = ("counter", "container", "network_receive_bytes_total", "network_transmit_bytes_total")
     rows = [tuple(row[column] for column in columns) for row in usage(session, tenant)]
 
     assert rows == [("eth0", "", 15.0, 0.0), ("eth1", "", 0.0, 4.0)]
@@ -179,3 +180,92 @@ def test_a_machine_outside_clusters(
     assert (row["cluster"], row["node"], row["host_type"]) == ("", "vm-1", "t3.medium")
     assert (row["cpu_busy_sum"], row["cpu_idle_sum"]) == (0.25, 0.75)
     assert (row["memory_usage_bytes_sum"], row["memory_usage_samples"]) == (512 * MIB, 1)
+
+
+VM = {"service.name": "tax-rate", "host.name": "vm-1"}
+CPU_TIME = "SELECT counter, cpu_time_s_total, cpu_time_s_delta, memory_usage_bytes_sum FROM usage_1m FINAL"
+NETWORK = "SELECT counter, network_receive_bytes_total, network_receive_bytes_delta FROM usage_1m FINAL"
+
+
+def of_tenant(session: Session, sql: str, tenant: str) -> list[tuple[Any, ...]]:
+    return session.rows(f"{sql} WHERE tenant = {{tenant:String}} ORDER BY ALL", {"tenant": tenant})
+
+
+def flagged_request(flags: int, *, value: float = 0.0) -> bytes:
+    request = ExportMetricsServiceRequest()
+    entry = request.resource_metrics.add()
+    for name, text in CONTAINER.items():
+        entry.resource.attributes.add(key=name).value.string_value = text
+    metric = entry.scope_metrics.add().metrics.add(name="container.cpu.usage")
+    metric.gauge.data_points.add(time_unix_nano=MOMENT_NS, as_double=value, flags=flags)
+    return request.SerializeToString()
+
+
+def counters_request(points: list[tuple[float, dict[str, str]]], *, name: str, temporality: int) -> bytes:
+    request = ExportMetricsServiceRequest()
+    entry = request.resource_metrics.add()
+    for key, text in VM.items():
+        entry.resource.attributes.add(key=key).value.string_value = text
+    metric = entry.scope_metrics.add().metrics.add(name=name)
+    metric.sum.aggregation_temporality = temporality
+    metric.sum.is_monotonic = True
+    for offset, (value, attributes) in enumerate(points):
+        point = metric.sum.data_points.add(time_unix_nano=MOMENT_NS + offset, as_double=value)
+        for key, text in attributes.items():
+            point.attributes.add(key=key).value.string_value = text
+    return request.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("flags", "value"), [(1, 0.0), (0, float("nan")), (0, float("inf")), (0, float("-inf"))]
+)
+def test_a_point_without_a_value_is_no_zero(
+    session: Session, insert: Callable[..., None], tenant: str, flags: int, value: float
+) -> None:
+    insert(Signal.METRICS, flagged_request(flags, value=value), tenant=tenant)
+
+    assert usage(session, tenant) == []
+    kept = "SELECT count() FROM metric_samples WHERE tenant = {tenant:String}"
+    assert session.value(kept, {"tenant": tenant}) == 1
+
+
+def test_modes_and_processes_are_counters_of_their_own(
+    session: Session, insert: Callable[..., None], tenant: str
+) -> None:
+    modes = [(100.0, {"cpu.mode": "user"}), (60.0, {"state": "system"}), (5.0, {"cpu.mode": "wait"})]
+    insert(Signal.METRICS, counters_request(modes, name="process.cpu.time", temporality=2), tenant=tenant)
+    other = [(7.0, {"cpu.mode": "user", "process.pid": "8"})]
+    insert(Signal.METRICS, counters_request(other, name="process.cpu.time", temporality=2), tenant=tenant)
+
+    assert of_tenant(session, CPU_TIME, tenant) == [
+        ("/system", 60.0, 0.0, 0.0), ("/user", 100.0, 0.0, 0.0), ("8/user", 7.0, 0.0, 0.0)
+    ]  # fmt: skip
+
+
+def test_growth_is_added_up(session: Session, insert: Callable[..., None], tenant: str) -> None:
+    grown = [(3.0, {}), (5.0, {}), (4.0, {})]
+    insert(Signal.METRICS, counters_request(grown, name="process.cpu.time", temporality=1), tenant=tenant)
+
+    assert of_tenant(session, CPU_TIME, tenant) == [("/", 0.0, 12.0, 0.0)]
+
+
+def test_interfaces_by_any_name_without_the_loopback(
+    session: Session, insert: Callable[..., None], tenant: str
+) -> None:
+    points = [
+        (500.0, {"device": "lo", "direction": "receive"}),
+        (100.0, {"device": "eth0", "direction": "receive"}),
+        (90.0, {"network.interface.name": "eth1", "network.io.direction": "receive"}),
+    ]
+    insert(Signal.METRICS, counters_request(points, name="system.network.io", temporality=2), tenant=tenant)
+
+    assert of_tenant(session, NETWORK, tenant) == [("eth0", 100.0, 0.0), ("eth1", 90.0, 0.0)]
+
+
+def test_processes_of_a_machine_as_a_whole_are_left_to_the_machine(
+    session: Session, insert: Callable[..., None], tenant: str, metrics: Any
+) -> None:
+    points = [("process.memory.usage", MIB, MOMENT_NS, {})]
+    insert(Signal.METRICS, metrics(points, {"host.name": "vm-1", "process.pid": "1"}), tenant=tenant)
+
+    assert usage(session, tenant) == []

@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS activity_1s
     end_ns SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
     errors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     errors_weighted SimpleAggregateFunction(sum, Decimal(38, 6)) CODEC(ZSTD(1)),
-    busy_ns SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    busy_ns SimpleAggregateFunction(sum, Decimal(38, 0)) CODEC(ZSTD(1)),
     busy_weighted_ns SimpleAggregateFunction(sum, Decimal(38, 6)) CODEC(ZSTD(1)),
     cold_starts SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     carried SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),

@@ -1,4 +1,4 @@
--- Two rows a span, however long it is, and one more for each midnight it runs over.
+-- Two rows a span, however long it is. Midnights are the next view's.
 CREATE MATERIALIZED VIEW IF NOT EXISTS activity_1s_mv TO activity_1s AS
 SELECT
     tenant,
@@ -15,10 +15,9 @@ SELECT
     sumIf(end_offset_ns, entry.2 = 'end') AS end_ns,
     countIf(entry.2 = 'end' AND is_error) AS errors,
     sumIf(weight, entry.2 = 'end' AND is_error) AS errors_weighted,
-    sumIf(busy, entry.2 = 'end') AS busy_ns,
+    sumIf(toDecimal128(busy, 0), entry.2 = 'end') AS busy_ns,
     sumIf(toDecimal128(busy, 0) * weight, entry.2 = 'end') AS busy_weighted_ns,
     countIf(entry.2 = 'end' AND is_cold_start) AS cold_starts,
-    countIf(entry.2 = 'carried') AS carried,
     sumMapIf(map(${duration_index(busy)}, 1::UInt64), entry.2 = 'end') AS durations
 FROM
 (
@@ -35,12 +34,9 @@ FROM
         end_ns - start_ns AS busy,
         status_code = 2 AS is_error,
         attributes['faas.coldstart'] = 'true' AS is_cold_start,
-        ${seconds(start_ns)} AS first_second,
-        ${seconds(end_ns)} AS last_second,
-        arrayJoin(arrayConcat(
-            [(first_second, 'start'::Enum8('start' = 1, 'end' = 2, 'carried' = 3)), (last_second, 'end')],
-            arrayMap(day -> (toUInt32(day * 86400), 'carried'),
-                range(intDiv(first_second, 86400) + 1, intDiv(last_second, 86400) + 1)))) AS entry
+        arrayJoin([
+            (${seconds(start_ns)}, 'start'::Enum8('start' = 1, 'end' = 2)),
+            (${seconds(end_ns)}, 'end')]) AS entry
     FROM spans
     WHERE ${is_request}
 )

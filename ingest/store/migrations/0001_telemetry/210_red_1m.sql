@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS red_1m
     spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     errors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     errors_weighted SimpleAggregateFunction(sum, Decimal(38, 6)) CODEC(ZSTD(1)),
-    duration_ns SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    duration_ns SimpleAggregateFunction(sum, Decimal(38, 0)) CODEC(ZSTD(1)),
     durations SimpleAggregateFunction(sumMap, Map(UInt16, UInt64)) CODEC(ZSTD(1))
 )
 ENGINE = ${aggregating}

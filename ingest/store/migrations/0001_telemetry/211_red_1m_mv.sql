@@ -12,7 +12,7 @@ SELECT
     count() AS spans,
     countIf(status_code = 2) AS errors,
     sumIf(weight, status_code = 2) AS errors_weighted,
-    sum(busy) AS duration_ns,
+    sum(toDecimal128(busy, 0)) AS duration_ns,
     sumMap(map(${duration_index(busy)}, 1::UInt64)) AS durations
 FROM
 (

@@ -1,7 +1,8 @@
 -- What containers, pods, workloads and processes used and asked for, by minute. From metrics of the Collector's
 -- kubeletstats, k8s_cluster and hostmetrics receivers. Rows with a container: CPU and memory. With a pod and no
--- container: network (device: the interface). With neither: replicas, and processes on a host.
--- *_sum / *_samples is the mean; *_total are counters as reported, at their highest within the minute.
+-- container: network. With neither: replicas, and processes on a machine. counter: which of several counters of one kind it
+-- is: the network interface, or process id and CPU mode. *_sum / *_samples is the mean; *_total are counters as reported, at
+-- their highest within the minute; *_delta is what was reported as growth.
 CREATE TABLE IF NOT EXISTS usage_1m
 (
     tenant LowCardinality(String),
@@ -9,7 +10,7 @@ CREATE TABLE IF NOT EXISTS usage_1m
     node LowCardinality(String),
     pod LowCardinality(String),
     container LowCardinality(String),
-    device LowCardinality(String),
+    counter LowCardinality(String),
     minute DateTime('UTC') CODEC(Delta(4), ZSTD(1)),
     cpu_usage_cores_sum SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1)),
     cpu_usage_samples SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
@@ -22,12 +23,15 @@ CREATE TABLE IF NOT EXISTS usage_1m
     memory_limit_bytes SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1)),
     network_receive_bytes_total SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1)),
     network_transmit_bytes_total SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1)),
+    network_receive_bytes_delta SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1)),
+    network_transmit_bytes_delta SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1)),
     replicas_desired SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1)),
     replicas_available SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1)),
-    cpu_time_s_total SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1))
+    cpu_time_s_total SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1)),
+    cpu_time_s_delta SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1))
 )
 ENGINE = ${aggregating}
 PARTITION BY toDate(minute)
-ORDER BY (tenant, cluster, environment, namespace, workload_kind, workload_name, node, pod, container, device, minute)
+ORDER BY (tenant, cluster, environment, namespace, workload_kind, workload_name, node, pod, container, counter, minute)
 TTL minute + INTERVAL ${retention_rollup_days} DAY
 SETTINGS ${table_settings}
