@@ -47,6 +47,9 @@ def resource(number: int) -> Resource:
                 ("service.name", f"service-{number % 3}"),
                 ("k8s.namespace.name", "shop"),
                 ("k8s.deployment.name", f"service-{number % 3}"),
+                ("k8s.pod.name", f"service-{number % 3}-1"),
+                ("k8s.container.name", "app"),
+                ("k8s.node.name", "node-1"),
             )
         ]
     )
@@ -61,6 +64,7 @@ def traces(ids: range, draw: random.Random) -> bytes:
         begin = MIDNIGHT_NS + draw.randrange(-300 * SECOND_NS, 300 * SECOND_NS)
         span = scope.spans.add(
             trace_id=struct.pack(">QQ", 1, number), span_id=struct.pack(">Q", number), kind=2,
+            parent_span_id=struct.pack(">Q", 1 << 40 | number) if number % 2 else b"",
             name=f"op-{number % 5}", start_time_unix_nano=begin,
             end_time_unix_nano=begin + draw.randrange(30 * SECOND_NS),
         )  # fmt: skip
@@ -69,10 +73,10 @@ def traces(ids: range, draw: random.Random) -> bytes:
 
 
 def metrics(ids: range, draw: random.Random) -> bytes:
-    """Points whose value is their identity."""
+    """Points of use whose value is their identity."""
     request = ExportMetricsServiceRequest()
     entry = request.resource_metrics.add(resource=resource(ids.start // RECORDS))
-    gauge = entry.scope_metrics.add().metrics.add(name="numbers").gauge
+    gauge = entry.scope_metrics.add().metrics.add(name="container.cpu.usage").gauge
     for number in ids:
         at = MIDNIGHT_NS + draw.randrange(3600 * SECOND_NS)
         gauge.data_points.add(time_unix_nano=at, as_double=float(number))
@@ -214,6 +218,11 @@ def test_nothing_is_lost_or_doubled(launch: Any) -> None:
     assert activity(server) == activity_again(server)
     assert red(server) == red_again(server)
     assert volume(server) == volume_again(server)
+    for kept, again in ((USAGE, USAGE_AGAIN), (EDGES, EDGES_AGAIN)):
+        rows = server.rows(kept)
+        assert len(rows) > 10
+        assert rows == server.rows(again)
+    assert server.rows(UNNAMED) == []
     assert server.stop() == 0, server.told()
 
 
@@ -234,6 +243,23 @@ SELECT service_name AS service, operation, toUnixTimestamp(minute) AS m, sum(req
     sum(spans) AS spans, sum(errors) AS errors, sum(duration_ns) AS duration_ns,
     arraySum(mapValues(sumMap(durations))) AS n
 FROM red_1m GROUP BY service, operation, m
+"""
+USAGE = """
+SELECT toUnixTimestamp(minute) AS m, sum(cpu_usage_cores_sum) AS total, sum(cpu_usage_samples) AS n
+FROM usage_1m WHERE container = 'app' GROUP BY m ORDER BY m
+"""
+USAGE_AGAIN = """
+SELECT toUnixTimestamp(toStartOfMinute(TimeUnix)) AS m, sum(Value) AS total, count() AS n
+FROM metric_samples GROUP BY m ORDER BY m
+"""
+EDGES = "SELECT side, edge_id, span_id FROM half_edges ORDER BY ALL"
+EDGES_AGAIN = """
+SELECT 'callee' AS side, ParentSpanId AS edge_id, SpanId AS span_id
+FROM otel_traces WHERE ParentSpanId != '' ORDER BY ALL
+"""
+UNNAMED = """
+SELECT DISTINCT fingerprint FROM metric_samples
+WHERE fingerprint NOT IN (SELECT fingerprint FROM metric_series)
 """
 Sums = dict[tuple[Any, ...], dict[str, int]]
 
