@@ -11,14 +11,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal
+from functools import partial
 from typing import Any, Self
 
 import polars as pl
 
 from analytics import queries
-from analytics.activity import activity_of, quiet_seconds
+from analytics.activity import Activity, activity_of, quiet_seconds
+from analytics.ahead import Reader
 from analytics.cost import cost_rows, identified
-from analytics.costing import CostLines, cost_lines
+from analytics.costing import CostLines, cost_lines, day_costs
 from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer, Span
 from analytics.grouping import By
 from analytics.idle import idle_rows, judged, thresholds, with_gaps
@@ -26,6 +28,7 @@ from analytics.notes import activity_notes, cost_notes
 from analytics.prices import PriceBook, load_price_book
 from analytics.queries import Session
 from analytics.recommend import recommendations
+from analytics.samples import days, read_samples
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window, parse_window
 
@@ -67,6 +70,7 @@ class _Facts:
     window: Window
     owners: pl.DataFrame
     costs: CostLines
+    activity: Activity
     workloads: pl.DataFrame
 
 
@@ -74,7 +78,7 @@ def cost_answer(
     session: Session, basis: Basis, *, by: By, window: str, now: datetime, tenant: str
 ) -> CostAnswer:
     """What everything cost in the window. Raises WindowError, and what the session raises."""
-    return _cost(_facts(session, basis, window, now, tenant), basis, by)
+    return _cost(_facts(session, basis, window, now, tenant, witnesses=False), basis, by)
 
 
 def idle_answer(session: Session, basis: Basis, *, window: str, now: datetime, tenant: str) -> IdleAnswer:
@@ -119,18 +123,32 @@ def _recommend(facts: _Facts, basis: Basis, found: pl.DataFrame) -> RecommendAns
     return RecommendAnswer(**about, rows=rows)
 
 
-def _facts(session: Session, basis: Basis, window: str, now: datetime, tenant: str) -> _Facts:
-    span = parse_window(window, now)
-    owners = queries.owners(session, tenant, basis.settings)
-    costs = cost_lines(session, basis.settings, basis.book, owners, span, now, tenant)
-    return _Facts(span, owners, costs, identified(costs.names, owners, basis.settings))
+def _facts(
+    session: Session, basis: Basis, window: str, now: datetime, tenant: str, *, witnesses: bool = True
+) -> _Facts:
+    """Everything an answer is made of; `witnesses` only if workloads are to be judged. The next day is read
+    while one is priced.
+    """
+    span, settings = parse_window(window, now), basis.settings
+    with Reader() as reader:
+        read_owners = reader.plan(lambda: queries.owners(session, tenant, settings))
+        read_days = [(day, reader.plan(partial(read_samples, session, day, tenant))) for day in days(span)]
+        read_activity = reader.plan(lambda: activity_of(session, span, settings, tenant, witnesses=witnesses))
+        owners = read_owners()
+        parts = [
+            part
+            for day, read in read_days
+            for part in day_costs(read(), settings, basis.book, owners, day, now)
+        ]
+        activity = read_activity()
+    costs = cost_lines(parts, activity.hours, settings, basis.book, owners)
+    return _Facts(span, owners, costs, activity, identified(costs.names, owners, settings))
 
 
 def _judged(session: Session, basis: Basis, facts: _Facts, tenant: str) -> pl.DataFrame:
     """Every workload with a verdict, with its gaps."""
-    activity = activity_of(session, facts.window, basis.settings, tenant)
     found = judged(
-        facts.workloads, facts.owners, facts.costs, activity, facts.window, basis.settings, basis.zone
+        facts.workloads, facts.owners, facts.costs, facts.activity, facts.window, basis.settings, basis.zone
     ).filter(pl.col("verdict").is_not_null())
     seconds = quiet_seconds(session, found, facts.window, tenant)
     return with_gaps(found, seconds, basis.settings.keep_alive_s)

@@ -1,7 +1,7 @@
-"""From the store to priced lines: who bears what, over a window. `analytics.cost` groups them, the others
-look them up.
+"""From samples to priced lines: who bears what, over a window. `analytics.answers` calls it day by day,
+`analytics.cost` groups the lines, the others look them up.
 
-Works day by day of UTC, with a margin on both sides, so that memory stays bounded and an hour's result does
+Works on days of UTC, with a margin on both sides, so that memory stays bounded and an hour's result does
 not depend on the window it is asked for in. The trap: a window may begin or end within an hour; then only
 that part is priced.
 """
@@ -20,8 +20,7 @@ from analytics.lines import LINE_SCHEMA, SPAN_SCHEMA, DayCosts, named, paid_time
 from analytics.machine_costs import machine_costs
 from analytics.prices import PriceBook
 from analytics.pricing import sized
-from analytics.queries import Session, read_range
-from analytics.samples import Samples, days, placed, read_samples, slots_of
+from analytics.samples import Samples, placed, slots_of
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window
 
@@ -55,19 +54,13 @@ class CostLines:
 
 
 def cost_lines(
-    session: Session,
+    parts: Sequence[DayCosts],
+    requests: pl.DataFrame,
     settings: AnalyticsSettings,
     book: PriceBook,
     owners: pl.DataFrame,
-    window: Window,
-    now: datetime,
-    tenant: str,
 ) -> CostLines:
-    """Price everything that ran in the window. Raises what the session raises."""
-    parts: list[DayCosts] = []
-    for day in days(window):
-        parts += day_costs(read_samples(session, day, tenant), settings, book, owners, day, now)
-    requests = requests_of(read_range(session, "requests_1h", tenant, window.start, window.end))
+    """What all days of a window cost together. `requests` are those by workload and hour. Pure."""
     function_rows, counts = _functions(requests, owners, settings, book)
     covered, present, first_at = _coverage([part.spans for part in parts])
     return CostLines(
@@ -105,7 +98,9 @@ def day_costs(
     day: Window,
     now: datetime,
 ) -> Iterator[DayCosts]:
-    """What a day's samples cost: the clusters', then the machines'. Pure."""
+    """What a day's samples cost: the clusters', then the machines'. A day without any costs nothing. Pure."""
+    if samples.is_empty:
+        return
     minutes = placed(samples)
     slots = clock.within(slots_of(samples, minutes, now), day.start, day.end)
     nodes = sized(samples.nodes, book)

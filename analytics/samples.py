@@ -27,6 +27,14 @@ class Samples:
     node_minutes: pl.DataFrame
     host_services: pl.DataFrame
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was heard at all."""
+        frames = (
+            self.containers, self.container_minutes, self.nodes, self.node_minutes, self.host_services
+        )  # fmt: skip
+        return all(frame.is_empty() for frame in frames)
+
 
 def days(window: Window) -> Iterator[Window]:
     """The window, cut at midnight UTC."""

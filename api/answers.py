@@ -1,7 +1,7 @@
 """The answers as an API: `/api/v1/cost`, `/api/v1/idle`, `/api/v1/recommendations`.
 
-The trap: an answer reads a week of samples and takes seconds on a large estate, so these are plain
-functions that the framework runs on threads of its own, and each opens a session for itself.
+The trap: an answer reads a week of samples and takes seconds on a large estate, so each takes its turn at the
+desk, opens a session for itself, and is written down in the same thread.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Query
+from starlette.responses import Response
 
 from analytics.answers import Basis, cost_answer, idle_answer, recommend_answer
-from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer
+from analytics.documents import Answer, CostAnswer, IdleAnswer, RecommendAnswer
 from analytics.grouping import By
 from analytics.queries import Session
+from api.desk import Desk
 
 DEFAULT_WINDOW = "7d"
 TENANT = "default"
@@ -42,28 +44,46 @@ def _clock() -> datetime:
     return datetime.now(UTC)
 
 
-def answers_router(store: Store, basis: Basis, now: Callable[[], datetime] = _clock) -> APIRouter:
-    """The three answers. A wrong window is WindowError, what the store says StoreError; the app turns them
-    into words.
+def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], datetime] = _clock) -> APIRouter:
+    """The three answers. A wrong window is WindowError, what the store says StoreError, too many questions
+    ApiError; the app turns them into words.
     """
     router = APIRouter(prefix="/api/v1", tags=["answers"])
 
-    @router.get("/cost")
-    def cost(by: By = By.APPLICATION, window: WindowParameter = DEFAULT_WINDOW) -> CostAnswer:
+    async def answered(key: tuple[str, ...], answer: Callable[[Session], Answer]) -> Response:
+        def work() -> str:
+            with store.session() as session:
+                return answer(session).model_dump_json()
+
+        return Response(await desk.ask(key, work), media_type="application/json")
+
+    @router.get("/cost", operation_id="getCost", summary="What everything costs", response_model=CostAnswer)
+    async def cost(by: By = By.APPLICATION, window: WindowParameter = DEFAULT_WINDOW) -> Response:
         """What everything cost, by team, application, service, workload, namespace or cluster."""
-        with store.session() as session:
-            return cost_answer(session, basis, by=by, window=window, now=now(), tenant=TENANT)
+        return await answered(
+            ("cost", by, window),
+            lambda session: cost_answer(session, basis, by=by, window=window, now=now(), tenant=TENANT),
+        )
 
-    @router.get("/idle")
-    def idle(window: WindowParameter = DEFAULT_WINDOW) -> IdleAnswer:
+    @router.get("/idle", operation_id="getIdle", summary="What sits idle", response_model=IdleAnswer)
+    async def idle(window: WindowParameter = DEFAULT_WINDOW) -> Response:
         """Silent and long-tail workloads, with their witnesses."""
-        with store.session() as session:
-            return idle_answer(session, basis, window=window, now=now(), tenant=TENANT)
+        return await answered(
+            ("idle", window),
+            lambda session: idle_answer(session, basis, window=window, now=now(), tenant=TENANT),
+        )
 
-    @router.get("/recommendations")
-    def recommendations(window: WindowParameter = DEFAULT_WINDOW) -> RecommendAnswer:
+    @router.get(
+        "/recommendations",
+        operation_id="getRecommendations",
+        summary="What could sleep",
+        response_model=RecommendAnswer,
+    )
+    async def recommendations(window: WindowParameter = DEFAULT_WINDOW) -> Response:
         """What could sleep, the largest saving first. Candidates, not proven."""
-        with store.session() as session:
-            return recommend_answer(session, basis, window=window, now=now(), tenant=TENANT)
+        return await answered(
+            ("recommendations", window),
+            lambda session: recommend_answer(session, basis, window=window, now=now(), tenant=TENANT),
+        )
 
     return router

@@ -16,9 +16,10 @@ from fastapi import APIRouter, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 
-from api.pipeline import PipelineSource
+from api.pipeline import PipelineSource, PipelineState
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class Component:
 class ReadinessSource(Protocol):
     """Asks every part whether it works."""
 
-    def components(self) -> Awaitable[Sequence[Component]]:
-        """Bounded in time; raises nothing."""
+    def components(self, state: PipelineState) -> Awaitable[Sequence[Component]]:
+        """`state` is of this moment. Bounded in time; raises nothing."""
 
 
 class ComponentAnswer(BaseModel):
@@ -84,8 +85,8 @@ def health_router(
         responses={HTTPStatus.SERVICE_UNAVAILABLE: {"model": Readiness}},
     )
     async def readyz(response: Response) -> Readiness:
-        components = await readiness.components()
-        state = pipeline.read()
+        state = await run_in_threadpool(pipeline.read)
+        components = await readiness.components(state)
         reasons = [f"{one.name}: {one.detail}" for one in components if not one.is_ready]
         if reasons:
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE

@@ -6,7 +6,6 @@ the store does not, since it is where people look first; it then says so, with s
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,12 +15,14 @@ from time import monotonic
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Query
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
 from analytics.answers import Basis, cost_answer, first_answers
 from analytics.errors import AnalyticsError, WindowError
 from analytics.grouping import By
 from api.answers import DEFAULT_WINDOW, TENANT, WindowParameter
+from api.desk import Desk
 from api.pipeline import PipelineSource, PipelineState
 from dashboards.front import Answers, Flow, Front, Place, render_front, stylesheet
 from ingest.store.engine import Session
@@ -46,18 +47,17 @@ class Store(Protocol):
 
 
 def page_router(
-    store: Store, basis: Basis, pipeline: PipelineSource, addresses: Callable[[], Mapping[str, str]]
+    store: Store,
+    basis: Basis,
+    pipeline: PipelineSource,
+    addresses: Callable[[], Mapping[str, str]],
+    desk: Desk,
 ) -> APIRouter:
     """`/` and `/static/lowtide.css`. `addresses` has the keys of the ready line, really bound ones."""
     router = APIRouter(include_in_schema=False)
-    answering = _Answering(store, basis)
+    answering = _Answering(store, basis, desk)
 
-    @router.get("/")
-    def front(
-        window: WindowParameter = DEFAULT_WINDOW,
-        by: Annotated[By | None, Query(description="What the lines of the cost table are.")] = None,
-    ) -> HTMLResponse:
-        found = answering.answers((window, by))
+    def drawn(window: str, by: By | None, found: _Found) -> HTMLResponse:
         bound = addresses()
         page = Front(
             version=version("lowtide"),
@@ -70,6 +70,14 @@ def page_router(
             otlp_grpc=bound["otlp_grpc"],
         )
         return HTMLResponse(render_front(page), found.status)
+
+    @router.get("/")
+    async def front(
+        window: WindowParameter = DEFAULT_WINDOW,
+        by: Annotated[By | None, Query(description="What the lines of the cost table are.")] = None,
+    ) -> HTMLResponse:
+        found = await answering.answers((window, by))
+        return await run_in_threadpool(drawn, window, by, found)
 
     @router.get("/static/lowtide.css")
     async def style(
@@ -93,23 +101,23 @@ class _Found:
 
 
 class _Answering:
-    """Asks for one page at a time, and keeps the last few answers for some seconds."""
+    """Asks in its turn, and keeps the last few answers for some seconds."""
 
-    def __init__(self, store: Store, basis: Basis) -> None:
+    def __init__(self, store: Store, basis: Basis, desk: Desk) -> None:
         self._store = store
         self._basis = basis
-        self._lock = threading.Lock()
+        self._desk = desk
         self._kept: dict[_Asked, _Found] = {}
 
-    def answers(self, asked: _Asked) -> _Found:
-        """What the page shows; whoever asks for the same meanwhile waits for it."""
-        with self._lock:
-            kept = self._kept.get(asked)
-            if kept is None or monotonic() > kept.until:
-                kept = self._find(*asked)
-                if kept.answers is not None:
-                    self._keep(asked, kept)
-            return kept
+    async def answers(self, asked: _Asked) -> _Found:
+        """What the page shows; whoever asks for the same meanwhile waits for it. Raises ApiError if too many
+        wait."""
+        kept = self._kept.get(asked)
+        if kept is None or monotonic() > kept.until:
+            kept = await self._desk.ask(("page", *asked), lambda: self._find(*asked))
+            if kept.answers is not None:
+                self._keep(asked, kept)
+        return kept
 
     def _keep(self, asked: _Asked, found: _Found) -> None:
         self._kept.pop(asked, None)

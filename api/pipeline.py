@@ -90,7 +90,7 @@ class PipelineSource(Protocol):
     """Reads the state from the parts of this process."""
 
     def read(self) -> PipelineState:
-        """Quick, and from any thread."""
+        """From any thread, but not on the event loop: it may wait for a disk."""
 
 
 class _Answer(BaseModel):

@@ -70,4 +70,4 @@ def tell(run: Invocation, settings: Settings, answer: Answer, what: str) -> None
     run.note(f"In {answer.currency}, from list prices of {answer.prices_retrieved_on}.{cover}")
     for remark in answer.notes:
         run.note(f"* {remark}")
-    run.note("")
+    run.note("\n")

@@ -16,7 +16,8 @@ _SECRET_NAME = re.compile(
 )
 # The database's word for "this batch was inserted already", and counts: names that only sound secret.
 _HARMLESS_NAME = re.compile(r"dedup\w*_token|token_count|tokens_\w*total", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^\s/:@]*):([^\s/@]+)@", re.IGNORECASE)
+_ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_END_OF_USER = re.compile(r"[:/]")
 _AUTHORIZATION = re.compile(r"\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}", re.IGNORECASE)
 
 
@@ -27,5 +28,22 @@ def is_secret_name(name: str) -> bool:
 
 def hide_in_text(text: str) -> str:
     """The text without passwords inside URLs and without credentials of an Authorization header."""
-    text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
-    return _AUTHORIZATION.sub(rf"\1 {MASK}", text)
+    # A text that is an address may have its password anywhere; others are looked at line by line.
+    lines = [text] if _ADDRESS.match(text) else text.split("\n")
+    return _AUTHORIZATION.sub(rf"\1 {MASK}", "\n".join(map(_without_password, lines)))
+
+
+def _without_password(line: str) -> str:
+    """The line without what lies between the first address's user and the last `@`.
+
+    People write passwords with `@`, `/` and spaces in them, so where one ends is not known: rather too much
+    is hidden than too little.
+    """
+    last = line.rfind("@")
+    scheme = line.find("://")
+    while 0 <= scheme < last:
+        user = _END_OF_USER.search(line, scheme + len("://"), last)
+        if user is not None and user[0] == ":" and user.end() < last:
+            return f"{line[: user.end()]}{MASK}{line[last:]}"
+        scheme = line.find("://", scheme + 1)
+    return line

@@ -157,7 +157,7 @@ def _sentence(detail: Any, given: Mapping[Key, Assignment], tree: Tree) -> str:
 
 
 def _shown(value: object, setting: Setting) -> str:
-    text = MASK if setting.secret else hide_in_text(repr(value))
+    text = MASK if setting.holds_secrets else hide_in_text(repr(value))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

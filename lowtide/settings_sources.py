@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ MAX_FILE_BYTES = 262_144
 
 NOT_SETTINGS = frozenset({"LOWTIDE_TEST_DATA"})
 """Variables with our prefix that are no settings: the folder of test data, read by the tests only."""
+
+
+_AFTER_NAME = re.compile(r"[^\w.-].*", re.DOTALL)
 
 
 class Kind(StrEnum):
@@ -156,11 +160,13 @@ def read_overrides(pairs: Iterable[str], tree: Tree) -> Reading:
     """The assignments of `--set section.key=value`. The last one for a key counts."""
     reading = Reading()
     for pair in pairs:
-        name, equals, text = pair.partition("=")
-        key = tuple(name.strip().split("."))
-        place = f"--set {name.strip()}"
-        if not equals:
-            reading.problems.append(f"--set {pair}: write --set KEY=VALUE, for example --set api.port=8686.")
+        written, equals, text = pair.partition("=")
+        # What follows a mistyped name may be a value, and that a secret: it is not repeated.
+        name = _AFTER_NAME.sub("", written.strip())
+        key = tuple(name.split("."))
+        place = f"--set {name}"
+        if not equals or name != written.strip():
+            reading.problems.append(f"{place}: write --set KEY=VALUE, for example --set api.port=8686.")
         elif key in tree.settings:
             value = from_text(tree.settings[key], text)
             reading.assignments.append(Assignment(key, value, Origin(Kind.FLAG, place)))

@@ -68,6 +68,12 @@ class Setting:
         return ".".join(self.key)
 
     @property
+    def holds_secrets(self) -> bool:
+        """Whether a value that is refused may hold one, so that it must not be repeated: a password stands in
+        addresses too, and where in one that cannot be parsed nobody knows."""
+        return self.secret or self.key[-1].endswith("url")
+
+    @property
     def variable(self) -> str:
         """`LOWTIDE_API__PORT`."""
         return ENVIRONMENT_PREFIX + NESTING.join(self.key).upper()

@@ -1,8 +1,12 @@
 """The log of batches: which records were inserted together, under which token, and which of them are stored.
 
 A batch is durable here before its first attempt. That it is finished need not be: after a crash it is tried
-again under the same token. The trap is the disk that is full: room is given back by inserting and trimming,
-and both must first write here. So a small file is kept in reserve and given up for that.
+again under the same token. Two locks: `_io` is held by whoever changes anything, while the disk is written
+too, so entries stand in the file in the order in which they came to be; `_state` is held for moments only,
+so that questions never wait for an fsync.
+
+The trap is the disk that is full: room is given back by inserting and trimming, and both must first write
+here. So a small file is kept in reserve and given up for that.
 """
 
 from __future__ import annotations
@@ -49,7 +53,9 @@ class Batches:
         self._health = health
         self._boot_id = boot_id
         self._clock_ns = clock_ns
-        self._lock = threading.Lock()
+        self._io = threading.Lock()
+        self._state = threading.Lock()
+        """Within `_io`, the book may be read without it."""
         self._book = Book()
         self._owed: list[Entry] = []
         """Entries for which there was no room; they only save work after a crash."""
@@ -88,7 +94,7 @@ class Batches:
 
     def close(self) -> None:
         """Write what is owed, and close the file."""
-        with self._lock:
+        with self._io:
             if not self._health.reason and self._owed:
                 try:
                     self._append([], sync=True)
@@ -103,27 +109,27 @@ class Batches:
 
     def cursor(self, signal: Signal) -> int:
         """The last record that belongs to a batch."""
-        with self._lock:
+        with self._state:
             return self._book.cursor(signal)
 
     def safe_seq(self, signal: Signal) -> int:
         """All records up to here are stored for good."""
-        with self._lock:
+        with self._state:
             return self._book.safe_seq(signal)
 
     def gaps(self, signal: Signal) -> list[tuple[int, int]]:
         """Records before the cursor that no batch has."""
-        with self._lock:
+        with self._state:
             return list(self._book.gaps(signal))
 
     def unfinished(self) -> list[Batch]:
         """Batches that are begun and not finished, in order."""
-        with self._lock:
+        with self._state:
             return [self._batch(entry) for entry in self._book.unfinished()]
 
     def position(self, signal: Signal) -> tuple[int, list[Entry]]:
         """The cursor of a signal, and how its unfinished batches began, at one moment."""
-        with self._lock:
+        with self._state:
             return self._book.cursor(signal), self._book.unfinished(signal)
 
     @property
@@ -141,7 +147,7 @@ class Batches:
 
     def raise_cursor(self, signal: Signal, seq: int) -> None:
         """Nothing up to a record can be read any more."""
-        with self._lock:
+        with self._io, self._state:
             self._book.raise_cursor(signal, seq)
 
     def begin(
@@ -155,7 +161,7 @@ class Batches:
 
         Raises SpoolFullError if even the reserve did not help, SpoolFailedError, and whatever `check` does.
         """
-        with self._lock:
+        with self._io:
             self._health.check()
             check(self._book.cursor(signal))
             batch_id = max(self._clock_ns() // 1000, self._book.last_id + 1)
@@ -173,12 +179,12 @@ class Batches:
                 bytes.fromhex(token),
             )
             self._append_for_room([entry])
-            self._book.apply(entry)
+            self._apply([entry])
             return self._batch(entry)
 
     def finish(self, batch: Batch) -> None:
         """Note that the store has a batch. Raises SpoolFailedError, SpoolError if it was never begun."""
-        with self._lock:
+        with self._io:
             self._health.check()
             item = self._book.item(batch)
             if item is None:
@@ -190,7 +196,7 @@ class Batches:
             if item.finished:
                 return
             entry = item.begun._replace(kind=Kind.FINISHED, boot_id=self._boot_id)
-            self._book.apply(entry)
+            self._apply([entry])
             try:
                 self._append([entry], sync=False)
             except SpoolFullError:
@@ -199,13 +205,13 @@ class Batches:
 
     def mark(self) -> int:
         """A number that stands for everything finished so far."""
-        with self._lock:
+        with self._state:
             return self._book.finishes
 
     def make_safe(self, mark: int) -> None:
         """The store was made durable after `mark` was taken: note so, durably. Raises SpoolFailedError, and
         SpoolFullError if even the reserve did not help."""
-        with self._lock:
+        with self._io:
             self._health.check()
             entries = [
                 item.begun._replace(kind=Kind.SAFE, boot_id=self._boot_id)
@@ -214,10 +220,14 @@ class Batches:
             if not entries:
                 return
             self._append_for_room(entries)
-            for entry in entries:
-                self._book.apply(entry)
+            self._apply(entries)
             if self._size > COMPACT_BYTES:
                 self._compact()
+
+    def _apply(self, entries: Sequence[Entry]) -> None:
+        with self._state:
+            for entry in entries:
+                self._book.apply(entry)
 
     def _append_for_room(self, entries: list[Entry]) -> None:
         """Append durably what leads to room in the end, if need be in the reserve's place."""

@@ -311,8 +311,16 @@ class Spool:
 
     # --- everybody's
 
+    @property
+    def failed(self) -> str:
+        """Why it takes nothing more; empty while it does. Known without the disk, unlike `status`."""
+        return self._health.reason
+
     def status(self) -> SpoolStatus:
-        """Where it stands."""
+        """Where it stands.
+
+        Waits for no fsync, but reads when the first waiting record came: not for an event loop.
+        """
         return SpoolStatus(
             directory=self._directory,
             signals=tuple(self._signal_status(signal) for signal in Signal),

@@ -12,6 +12,7 @@ from analytics.answers import Basis
 from api.answers import answers_router
 from api.app import Routers, create_app
 from api.demo import demo_router
+from api.desk import Desk
 from api.health import health_router
 from api.page import page_router
 from api.pipeline import PipelineState, pipeline_router
@@ -56,16 +57,15 @@ def api_app(parts: Running) -> FastAPI:
     settings = parts.settings
     basis = Basis.load(settings.analytics, settings.currency, settings.time_zone)
     state = _State(parts)
-    readiness = ReadinessReader(
-        lambda: parts.phase, parts.state, StoreProbe(parts.engine, settings.serve.store_answer_s)
-    )
+    desk = Desk()
+    readiness = ReadinessReader(lambda: parts.phase, StoreProbe(parts.engine, settings.serve.store_answer_s))
     routers = Routers(
         strict=[
             health_router(readiness, state, [parts.registry, SQL_REGISTRY]),
             pipeline_router(state),
-            answers_router(parts.engine, basis),
+            answers_router(parts.engine, basis, desk),
             demo_router(parts.engine),
-            page_router(parts.engine, basis, state, lambda: parts.addresses().as_record()),
+            page_router(parts.engine, basis, state, lambda: parts.addresses().as_record(), desk),
         ],
         open=[sql_router(parts.engine, settings.api.sql)] if settings.api.sql.enabled else [],
     )

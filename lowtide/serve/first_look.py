@@ -91,7 +91,7 @@ class FirstLook:
                 case "begun":
                     self._say(f"Playing the demo: {event['company']}, {event['title']} (invented).")
                 case "progress":
-                    waiting = parts.state().requests_waiting
+                    waiting = (await asyncio.to_thread(parts.state)).requests_waiting
                     progress.show(
                         f"demo: day {event['day']:g} of {event['days']:g}, {event['records']:,} records "
                         f"sent, {waiting:,} requests on their way into the store"
@@ -111,12 +111,12 @@ class FirstLook:
     async def _stored(self, parts: ServerParts) -> None:
         """Return once nothing that had been accepted by now waits any more."""
         progress = _Progress()
-        state = parts.state()
+        state = await asyncio.to_thread(parts.state)
         marks = {one.signal: one.requests_spooled + one.requests_waiting_at_start for one in state.signals}
         while left := _left(state, marks):
             progress.show(f"storing: {left:,} requests left")
             await asyncio.sleep(_POLL_S)
-            state = parts.state()
+            state = await asyncio.to_thread(parts.state)
         progress.close()
 
     async def _live(self, showing: Showing) -> None:

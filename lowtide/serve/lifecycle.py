@@ -106,7 +106,8 @@ class Parts(Protocol):
         """Note where the process is, for /readyz."""
 
     def failure(self) -> str:
-        """A sentence about a part that has failed for good; empty while all work."""
+        """A sentence about a part that has failed for good; empty while all work. Quick: it is asked for
+        on the event loop, again and again."""
 
 
 OnReady = Callable[[Addresses], Awaitable[None]]
@@ -165,7 +166,7 @@ class _Life:
         self._go_on()
         closing.callback(parts.enter, Phase.STOPPING)
         parts.enter(Phase.RUNNING)
-        parts.publish(parts.addresses())
+        await _in_thread(parts.publish, parts.addresses())
         self._was_ready = True
 
     async def _step(self, action: Callable[[], None]) -> None:

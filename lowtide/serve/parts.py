@@ -141,15 +141,17 @@ class ServerParts:
         self.phase = phase
 
     def state(self) -> PipelineState:
-        """Where telemetry stands."""
+        """Where telemetry stands. It reads a file, so never on the event loop."""
         return _there(self.pipeline).read()
 
     def failure(self) -> str:
-        """A sentence about a part that cannot recover."""
+        """A sentence about a part that cannot recover. The event loop asks, so nothing here may wait."""
         from lowtide.serve.readiness import hopeless
 
         api = _there(self._api).failed()
-        return f"The API has ended: {api}." if api else hopeless(self.state())
+        if api:
+            return f"The API has ended: {api}."
+        return hopeless(self.spool.failed, _there(self._loader).failed())
 
     # --- closing, in reverse ---
 

@@ -37,7 +37,7 @@ class PipelineReader:
         self._at_start = {one.signal: one for one in spool.status().signals}
 
     def read(self) -> PipelineState:
-        """Where everything stands now. Quick, and from any thread."""
+        """Where everything stands now. From any thread, but not on an event loop: it reads a file."""
         counted = self._counted()
         spool = self._spool.status()
         loaded = self._loader.status()

@@ -66,16 +66,14 @@ class Prober(Protocol):
 
 
 class ReadinessReader:
-    """Asks every part. `phase` and `state` are read at each call."""
+    """Asks every part. `phase` is read at each call."""
 
-    def __init__(self, phase: Callable[[], Phase], state: Callable[[], PipelineState], store: Prober) -> None:
+    def __init__(self, phase: Callable[[], Phase], store: Prober) -> None:
         self._phase = phase
-        self._state = state
         self._store = store
 
-    async def components(self) -> Sequence[Component]:
-        """Server, spool, loader and store."""
-        state = self._state()
+    async def components(self, state: PipelineState) -> Sequence[Component]:
+        """Server, spool, loader and store, the middle ones as the state says."""
         problem = await self._store.problem()
         return [
             _server(self._phase()),
@@ -107,10 +105,10 @@ def _loader(state: PipelineState) -> Component:
     return Component("loader", True, "it is storing what comes")
 
 
-def hopeless(state: PipelineState) -> str:
+def hopeless(spool_failed: str, loader_failed: str) -> str:
     """A sentence about a part that cannot recover while the process lives; empty while there is none."""
-    if state.spool_failed:
-        return f"The spool can no longer be written: {state.spool_failed}."
-    if state.loader_failed:
-        return f"Storing telemetry has ended: {state.loader_failed}."
+    if spool_failed:
+        return f"The spool can no longer be written: {spool_failed}."
+    if loader_failed:
+        return f"Storing telemetry has ended: {loader_failed}."
     return ""

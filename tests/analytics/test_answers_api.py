@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 import api.answers
 from analytics.answers import Basis
 from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer
+from api.desk import Desk
 from api.problems import install
 from ingest.store.engine import Engine
 
@@ -23,7 +24,7 @@ def client(migrated: Engine, example: Any, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(api.answers, "TENANT", example.tenant)
     app = FastAPI()
     install(app)
-    app.include_router(api.answers.answers_router(migrated, Basis.load(example.settings, "USD", UTC)))
+    app.include_router(api.answers.answers_router(migrated, Basis.load(example.settings, "USD", UTC), Desk()))
     with TestClient(app) as opened:
         yield opened
 

@@ -84,6 +84,7 @@ def test_costs_for_people(command: Command) -> None:
     assert lines[-1].split()[1:6] == ["0.18", "0.09", "<0.01", "<0.01", "0.28"]
     assert err.startswith("Cost by team, ")
     assert "Not counted yet" in err
+    assert err.endswith(".\n\n"), "a blank line before the table"
 
 
 def test_the_same_total_however_it_is_grouped(command: Command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -43,16 +44,19 @@ STATE = PipelineState(
 
 
 class Fixed:
-    """Says the same whenever it is asked."""
+    """Says the same whenever it is asked, but not on the event loop: the real one may wait for a disk."""
 
     def __init__(self, state: PipelineState = STATE, components: Sequence[Component] = ()) -> None:
         self.state = state
         self.parts = components
 
     def read(self) -> PipelineState:
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
         return self.state
 
-    async def components(self) -> Sequence[Component]:
+    async def components(self, state: PipelineState) -> Sequence[Component]:
+        assert state is self.state
         return self.parts
 
 

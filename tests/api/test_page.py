@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
 import api.page
@@ -17,6 +19,8 @@ from analytics.documents import CostAnswer, CostRow, IdleAnswer, RecommendAnswer
 from analytics.errors import AnalyticsError, WindowError
 from analytics.grouping import By
 from api.app import Routers, create_app
+from api.desk import PLACES, Desk
+from api.health import health_router
 from api.page import page_router
 from api.pipeline import PipelineState, SignalState
 from api.settings import ApiSettings
@@ -91,14 +95,18 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 @pytest.fixture
-def get(asked: Asked) -> Callable[..., Any]:
+def get(asked: Asked) -> Iterator[Callable[..., Any]]:
     store: Any = SimpleNamespace(session=Session)
     basis: Any = SimpleNamespace(zone=UTC)
     pipeline: Any = SimpleNamespace(read=lambda: STATE)
     addresses = {"otlp_http": "http://127.0.0.1:1", "otlp_grpc": "http://127.0.0.1:2"}
-    router = page_router(store, basis, pipeline, lambda: addresses)
-    app = create_app(ApiSettings(), Routers(strict=[router]), loopback_only=True)
-    return TestClient(app, base_url="http://localhost").get
+    routers = [
+        page_router(store, basis, pipeline, lambda: addresses, Desk()),
+        health_router(pipeline, pipeline, [CollectorRegistry()]),
+    ]
+    app = create_app(ApiSettings(), Routers(strict=routers), loopback_only=True)
+    with TestClient(app, base_url="http://localhost") as client:
+        yield client.get
 
 
 def test_both_tables_of_a_week(get: Callable[..., Any], asked: Asked) -> None:
@@ -145,6 +153,26 @@ def test_who_asks_at_the_same_time_waits_for_one_answer(get: Callable[..., Any],
         asker.join()
 
     assert asked.windows == ["7d"]
+
+
+def test_pages_that_wait_hold_up_nothing_else(get: Callable[..., Any], asked: Asked) -> None:
+    asked.wait.clear()
+    with ThreadPoolExecutor(60) as threads:
+        pages = [threads.submit(get, f"/?window={hours}h") for hours in range(1, 51)]
+        try:
+            refused = next(page.result(timeout=10) for page in as_completed(pages, timeout=10))
+            assert threads.submit(get, "/metrics").result(timeout=10).status_code == 200
+            assert threads.submit(get, "/healthz").result(timeout=10).status_code == 200
+        finally:
+            asked.wait.set()
+        answers = [page.result() for page in pages]
+
+    assert refused.status_code == 503
+    assert refused.json()["type"] == "urn:lowtide:problem:busy"
+    assert int(refused.headers["retry-after"]) > 0
+    assert {answer.status_code for answer in answers} == {200, 503}
+    assert sum(answer.status_code == 200 for answer in answers) == PLACES
+    assert get("/").status_code == 200
 
 
 def test_only_a_few_are_kept(get: Callable[..., Any], asked: Asked) -> None:

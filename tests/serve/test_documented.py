@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
@@ -50,14 +51,20 @@ SECTIONS = list(sections())
 
 
 @pytest.fixture(scope="module")
-def routes() -> set[tuple[str, str]]:
-    """Method and path of everything that is answered."""
+def app() -> FastAPI:
+    """The API over parts that nobody asks."""
     parts: Any = SimpleNamespace(
         settings=Settings(), registry=CollectorRegistry(), state=None,
         engine=SimpleNamespace(target=Embedded(Path("/nowhere"), "lowtide"), is_embedded=True),
     )  # fmt: skip
+    return api_app(parts)
+
+
+@pytest.fixture(scope="module")
+def routes(app: FastAPI) -> set[tuple[str, str]]:
+    """Method and path of everything that is answered."""
     found = set()
-    for route in _flat(api_app(parts).routes):
+    for route in _flat(app.routes):
         found |= {(method, route.path) for method in (route.methods or set()) - {"HEAD"}}
     return found
 
@@ -75,6 +82,16 @@ def test_every_route_is_documented_and_nothing_else(routes: set[tuple[str, str]]
 
     assert len(documented) == len(set(documented))
     assert set(documented) == routes
+
+
+def test_every_operation_has_a_name_for_programs(app: FastAPI) -> None:
+    """A generated client calls its methods by these."""
+    names = [
+        operation["operationId"] for path in app.openapi()["paths"].values() for operation in path.values()
+    ]
+
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]*)+", name) for name in names), names
 
 
 @pytest.mark.process

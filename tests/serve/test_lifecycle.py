@@ -71,6 +71,8 @@ class Noting:
         return ADDRESSES
 
     def publish(self, _: Addresses) -> None:
+        with pytest.raises(RuntimeError, match="no running event loop"):  # it writes a file
+            asyncio.get_running_loop()
         self.calls.append("publish")
 
     def enter(self, phase: Phase) -> None:

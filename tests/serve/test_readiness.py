@@ -6,6 +6,7 @@ import asyncio
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from api.pipeline import PipelineState, SignalState
 from ingest.store.errors import StoreUnavailableError
 from lowtide.serve.lifecycle import Phase
+from lowtide.serve.parts import ServerParts
 from lowtide.serve.readiness import ReadinessReader, StoreProbe, hopeless
+from lowtide.settings import Settings
 
 SIGNAL = SignalState(
     signal="traces", received=0, accepted=0, refused=0, inserted=0, requests_spooled=0,
@@ -40,7 +43,7 @@ async def unready(
     state: PipelineState = FINE, phase: Phase = Phase.RUNNING, problem: str = ""
 ) -> dict[str, str]:
     """The parts that are not ready, with what is said of them."""
-    components = await ReadinessReader(lambda: phase, lambda: state, Store(problem)).components()
+    components = await ReadinessReader(lambda: phase, Store(problem)).components(state)
     assert [one.name for one in components] == ["server", "spool", "loader", "store"]
     return {one.name: one.detail for one in components if not one.is_ready}
 
@@ -78,10 +81,20 @@ async def test_a_store_that_is_away() -> None:
 
 
 def test_what_cannot_recover_ends_the_process() -> None:
-    assert hopeless(FINE) == ""
-    assert "disk" in hopeless(replace(FINE, spool_failed="disk"))
-    assert "fault" in hopeless(replace(FINE, loader_failed="fault"))
-    assert hopeless(replace(FINE, spool_bytes=10)) == ""
+    assert hopeless("", "") == ""
+    assert "disk" in hopeless("disk", "")
+    assert "fault" in hopeless("", "fault")
+
+
+def test_the_watch_asks_for_nothing_that_is_on_disk() -> None:
+    """It runs on the event loop: `failed` is all it may know of the spool."""
+    parts: Any = ServerParts(Settings())
+    parts._api = SimpleNamespace(failed=lambda: "")
+    parts._loader = SimpleNamespace(failed=lambda: "")
+    parts._spool = SimpleNamespace(failed="")
+    assert parts.failure() == ""
+    parts._spool.failed = "no space left"
+    assert "no space left" in parts.failure()
 
 
 class Engine:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,33 @@ class TestStatus:
         files = [path for path in place.directory.rglob("*") if path.is_file()]
         counted = {"spool.lock", "spool.meta"}
         assert spool.status().total_bytes == sum(p.stat().st_size for p in files if p.name not in counted)
+
+    def test_it_waits_for_no_fsync(self, place: Any) -> None:
+        disk = place.disk()
+        spool = place.open(disk)
+        fill(place, spool, 3)
+        begun, go_on = threading.Event(), threading.Event()
+
+        def slow(name: str, path: Path | None) -> int | None:
+            if name == "sync" and path == place.directory / "batches.log":
+                begun.set()
+                assert go_on.wait(60)
+            return None
+
+        disk.fail = slow
+        with ThreadPoolExecutor() as threads:
+            batch = threads.submit(place.batch, spool)
+            assert begun.wait(30)
+            try:
+                meanwhile = threads.submit(place.signal_status, spool).result(timeout=10)
+                cursor = threads.submit(spool.cursor, Signal.TRACES).result(timeout=10)
+                mark = threads.submit(spool.trim_mark).result(timeout=10)
+                assert not batch.done()
+            finally:
+                go_on.set()
+
+        assert (meanwhile.batches, meanwhile.records_waiting, cursor, mark) == (0, 3, 0, 0)
+        assert batch.result().last_seq == place.signal_status(spool).cursor == 3
 
 
 def seals(place: Any) -> int:
