@@ -31,17 +31,13 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What is known of a request before its body.
-
-    Header names are lower case; `reserve_bytes` is how much to hold for the body before it is read.
-    """
+    """What is known of a request before its body. Header names are lower case."""
 
     signal: Signal
     transport: Transport
     form: Form
     headers: Mapping[str, str]
     peer: str
-    reserve_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

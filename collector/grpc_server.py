@@ -8,8 +8,15 @@ that limit before anybody counted them. The intake inflates them under its budge
 removes the encoding's name from the metadata, so it is read from the message's first bytes
 (`codecs.encoding_of_message`).
 
-The trap: a `grpc-encoding` the core does not know (snappy, zstd) fails inside the core with INTERNAL,
-where the protocol asks for UNIMPLEMENTED; no code of ours runs for such a call.
+Two traps. The core hands over a message whole and says nothing of its size before, so what is arriving
+cannot be counted; instead only as many calls read at a time as have room in the budget (`collector.turns`).
+And a `grpc-encoding` that the core does not know (snappy, zstd: it has identity, deflate and gzip) is
+answered INTERNAL, where the gRPC protocol asks for UNIMPLEMENTED, and that cannot be changed from here. The
+transport fails the stream while it parses the headers ("Error parsing 'grpc-encoding' metadata"), with its
+own status; a handler or interceptor is still started, but it sees no metadata at all and can send nothing any
+more. The channel argument that disables encodings yields UNIMPLEMENTED, but only knows those three. It is a
+defect of the core (grpc/grpc issue 36770). Neither code is retried by OTLP senders, so nothing but the code
+is different.
 """
 
 from __future__ import annotations
@@ -28,6 +35,7 @@ from collector.listen import Endpoint, ListenError, free_address
 from collector.refusals import TooLargeError
 from collector.replies import grpc_reply
 from collector.settings import CollectorSettings
+from collector.turns import Turns
 from ingest.signals import Signal
 
 METHODS = {
@@ -71,8 +79,9 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio ships no
     """Looks up a method by its full name; others are UNIMPLEMENTED by the core."""
 
     def __init__(self, settings: CollectorSettings, intake: Intake) -> None:
+        turns = Turns(max(1, settings.max_inflight_bytes // settings.max_wire_bytes))
         self._handlers = {
-            name: grpc.stream_unary_rpc_method_handler(_Export(settings, intake, signal).answer)
+            name: grpc.stream_unary_rpc_method_handler(_Export(settings, intake, turns, signal).answer)
             for name, signal in METHODS.items()
         }
 
@@ -83,9 +92,10 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio ships no
 class _Export:
     """The Export method of one signal."""
 
-    def __init__(self, settings: CollectorSettings, intake: Intake, signal: Signal) -> None:
+    def __init__(self, settings: CollectorSettings, intake: Intake, turns: Turns, signal: Signal) -> None:
         self._settings = settings
         self._intake = intake
+        self._turns = turns
         self._signal = signal
 
     async def answer(self, _messages: Any, context: aio.ServicerContext) -> bytes:
@@ -99,9 +109,10 @@ class _Export:
             form=Form.PROTOBUF,
             headers={key: value for key, value in context.invocation_metadata() if isinstance(value, str)},
             peer=context.peer(),
-            reserve_bytes=self._settings.reserve_bytes,
         )
-        outcome = await self._intake.serve(arrival, lambda lease: self._read(context, lease))
+        outcome = await self._intake.serve(
+            arrival, lambda lease: self._turns.take(lambda: self._read(context, lease))
+        )
         reply = grpc_reply(outcome, self._signal, retry_after_s=self._settings.retry_after_s)
         if reply.code is not grpc.StatusCode.OK:
             context.set_trailing_metadata(reply.trailers)
@@ -117,9 +128,9 @@ class _Export:
                 f"no message arrived: it is larger than {self._settings.max_wire_bytes} bytes, or the "
                 "call had none"
             )
+        lease.grow(len(message))
         if await context.read() is not aio.EOF:
             raise BadRequestError("an export call carries exactly one message; this one carried more")
-        lease.settle(len(message))
         return Wire(message, encoding_of_message(message))
 
 

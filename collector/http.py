@@ -44,12 +44,11 @@ _CLOSE = (b"connection", b"close")
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What the line and headers of an acceptable request say; `stated_bytes` is None for a chunked body."""
+    """What the line and headers of an acceptable request say."""
 
     signal: Signal
     form: Form
     encoding: Encoding
-    stated_bytes: int | None
     limit_bytes: int
 
 
@@ -119,14 +118,12 @@ class HttpApp:
         except UnsupportedTypeError as error:
             accepted = (b"accept-encoding", ACCEPTED_ENCODINGS.encode())
             raise _EarlyRefusal(Kind.UNSUPPORTED_TYPE, str(error), accepted) from error
-        stated = headers.get("content-length")
-        stated_bytes = None if stated is None else int(stated)
         limit_bytes = self._settings.max_wire_bytes
         if encoding is Encoding.IDENTITY:
             limit_bytes = min(limit_bytes, self._settings.max_body_bytes)
-        if stated_bytes is not None and stated_bytes > limit_bytes:
+        if int(headers.get("content-length", "0")) > limit_bytes:
             raise _EarlyRefusal(Kind.TOO_LARGE, _too_large(limit_bytes))
-        return _Target(signal, form, encoding, stated_bytes, limit_bytes)
+        return _Target(signal, form, encoding, limit_bytes)
 
     def _arrival(self, scope: HTTPScope, headers: dict[str, str], target: _Target) -> Arrival:
         client = scope["client"]
@@ -136,18 +133,15 @@ class HttpApp:
             form=target.form,
             headers=headers,
             peer=client[0] if client else "",
-            reserve_bytes=self._reserve(target),
         )
 
-    def _reserve(self, target: _Target) -> int:
-        """What to hold for a body before reading it: its stated length, within reason."""
-        return min(target.stated_bytes or 0, self._settings.reserve_bytes)
-
     async def _read(self, target: _Target, receive: ASGIReceiveCallable, lease: Lease) -> Wire:
-        """The whole body. The lease covers what was reserved and grows with what arrives beyond that."""
+        """The whole body.
+
+        The lease grows with what arrives; a stated length costs a sender nothing, so it counts for nothing.
+        """
         chunks: list[bytes] = []
         total = 0
-        held = self._reserve(target)
         while True:
             message = await receive()
             if message["type"] != "http.request":
@@ -156,9 +150,7 @@ class HttpApp:
             total += len(chunk)
             if total > target.limit_bytes:
                 raise TooLargeError(_too_large(target.limit_bytes))
-            if total > held:
-                lease.grow(total - held)
-                held = total
+            lease.grow(len(chunk))
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return Wire(chunks[0] if len(chunks) == 1 else b"".join(chunks), target.encoding)
@@ -246,7 +238,7 @@ def _media_type(headers: dict[str, str]) -> str:
 
 def _must_close(outcome: Outcome, headers: dict[str, str]) -> bool:
     """Whether the connection cannot or should not be used again."""
-    if outcome.kind in (Kind.SLOW_SENDER, Kind.STOPPING):
+    if outcome.kind is Kind.STOPPING:
         return True
     return outcome.kind is not Kind.OK and "expect" in headers
 

@@ -1,9 +1,14 @@
 """uvicorn's HTTP/1.1 protocol with the limits it lacks: connections, headers, deadlines, unread bodies.
 
 `collector.http` makes one per connection. uvicorn keeps all headers of a request whatever their size, waits
-for them for ever, reads away an unread body for ever, and answers broken requests in plain text. Each is
-bounded or replaced here by overriding its parser callbacks. The trap: these are uvicorn's internals, so an
-upgrade must pass `tests/collector/test_http_connection.py`.
+for them for ever, reads away an unread body for ever, queues pipelined requests without end, and answers
+broken requests in plain text. Each is bounded or replaced here by overriding its parser callbacks.
+
+Two traps. These are uvicorn's internals, so a new version of it must pass
+`tests/collector/test_http_connection.py`. And its parser takes a request that asks for another protocol
+(`Upgrade: h2c`, which the JDK's HttpClient adds to every request) to end with its headers: the application
+would see an empty body, which OTLP calls a success. A server may ignore that wish (RFC 9110 7.8), so such a
+head is parsed once more without it.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -27,6 +33,10 @@ _SPARE_CONNECTIONS = 64
 _quiet = logging.getLogger("collector.http_protocol.uvicorn")
 _quiet.setLevel(logging.CRITICAL + 1)
 _quiet.propagate = False
+
+# Requests of one connection that wait for the one before them. No OTLP sender pipelines at all, and each
+# costs a thousand times the bytes it came in.
+_MAX_QUEUED = 16
 
 REFUSAL = "collector.refusal"
 _SEPARATORS = 4  # the colon, a space and the end of the line
@@ -50,6 +60,10 @@ class _At(Enum):
     BETWEEN = auto()
     HEADERS = auto()
     BODY = auto()
+
+
+class _TooManyQueuedError(Exception):
+    """Makes the parser leave off; seen by nobody else."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -89,7 +103,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._at is not _At.BODY:
             self._header_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         if self._at is not _At.HEADERS or self.transport.is_closing():
             return
         if self._header_bytes > self._limits.max_header_bytes:
@@ -97,22 +112,59 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._deadline is None:
             self._start_deadline(self._limits.header_timeout_s)
 
+    def _parse(self, data: bytes) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserError:
+                if not self.transport.is_closing():
+                    self.send_400_response("")
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if self.transport.is_closing():
+                    return
+                if self.parser.get_method() == b"CONNECT":
+                    self.send_400_response("")
+                    return
+                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
+        """The request line and headers just parsed, as they came but for the wish for another protocol."""
+        version = self.parser.get_http_version().encode()
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._at = _At.HEADERS
 
     def on_headers_complete(self) -> None:
+        size_bytes = len(self.url) + sum(len(name) + len(value) + _SEPARATORS for name, value in self.headers)
+        is_large = size_bytes > self._limits.max_header_bytes
+        if self.parser.should_upgrade():
+            # Not yet: `_parse` comes back with the same head, without the upgrade.
+            if is_large:
+                self._answer(Outcome(Kind.LARGE_HEADERS, self._large_headers()))
+            return
         self._end_deadline()
         self._at = _At.BODY
         self._header_bytes = 0
-        size_bytes = len(self.url) + sum(len(name) + len(value) + _SEPARATORS for name, value in self.headers)
-        if size_bytes > self._limits.max_header_bytes:
+        if is_large:
             self.scope["state"][REFUSAL] = Outcome(Kind.LARGE_HEADERS, self._large_headers())
         elif self._crowded:
             self.scope["state"][REFUSAL] = Outcome(
                 Kind.OVERLOADED, "too many connections; send this request again later"
             )
         super().on_headers_complete()
+        if len(self.pipeline) > _MAX_QUEUED:
+            self._refused(Kind.OVERLOADED)
+            self.transport.abort()
+            raise _TooManyQueuedError
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
@@ -122,6 +174,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.abort()
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._end_deadline()
         self._at = _At.BETWEEN
         self._unread_bytes = 0

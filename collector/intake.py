@@ -87,11 +87,21 @@ class CheckResult(Protocol):
         """What the sender should know although nothing was refused; mostly empty."""
 
 
+class Look(Protocol):
+    """Looks at one OTLP request, quickly."""
+
+    def __call__(self, signal: Signal, body: bytes, *, now_ns: int) -> CheckResult | None:
+        """The result if the request is as it should be; None if that takes a closer look, the check.
+
+        `body` is protobuf, `now_ns` the time of arrival. Called on the loop or in a thread.
+        """
+
+
 class Check(Protocol):
-    """Checks one OTLP request. Raises BadRequestError."""
+    """Checks one OTLP request, and repairs it. Raises BadRequestError or TooLargeError."""
 
     def __call__(self, signal: Signal, body: bytes, *, now_ns: int) -> CheckResult:
-        """`body` is protobuf, `now_ns` the time of arrival. Called on the loop or in a thread."""
+        """As for `Look`, but takes time and memory. Called in a thread, one at a time."""
 
 
 class Spool(Protocol):
@@ -114,6 +124,7 @@ class Intake:
         settings: CollectorSettings,
         *,
         spool: Spool,
+        look: Look,
         check: Check,
         from_json: Callable[[Signal, bytes], bytes],
         door: Door,
@@ -122,6 +133,7 @@ class Intake:
     ) -> None:
         self._settings = settings
         self._spool = spool
+        self._look = look
         self._check = check
         self._from_json = from_json
         self._door = door
@@ -129,6 +141,8 @@ class Intake:
         self._clock_ns = clock_ns
         self._admission = Admission(settings.max_inflight_bytes)
         self._threads = ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="collector")
+        # Reading JSON and repairing take many times a body's size, and the interpreter: one at a time.
+        self._slow_thread = ThreadPoolExecutor(1, thread_name_prefix="collector-slow")
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._stopping = False
         telemetry.watch(self._admission)
@@ -136,7 +150,7 @@ class Intake:
     async def serve(self, arrival: Arrival, read: Callable[[Lease], Awaitable[Wire]]) -> Outcome:
         """Handle one request from its headers to its outcome.
 
-        `read` fetches the body within the time limit; it holds the lease to what it has read and raises the
+        `read` fetches the body within the time limit; it grows the lease to what it has read and raises the
         reasons in `collector.refusals`. Raises nothing itself but SenderGoneError and cancellation.
         """
         began = time.perf_counter()
@@ -159,7 +173,8 @@ class Intake:
             await asyncio.wait(self._tasks, timeout=grace_s)
         if self._tasks:
             log.warning("stopped with requests unanswered", requests=len(self._tasks))
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._slow_thread):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _serve(self, arrival: Arrival, read: Callable[[Lease], Awaitable[Wire]]) -> Outcome:
         try:
@@ -190,7 +205,7 @@ class Intake:
         if self._stopping:
             raise StoppingError("the collector is shutting down; send this request again")
         caller = self._door.admit(arrival)
-        return caller, self._admission.lease(arrival.reserve_bytes)
+        return caller, self._admission.lease(0)
 
     async def _handle(self, arrival: Arrival, caller: Caller, wire: Wire, lease: Lease) -> Outcome:
         """From the body to the outcome; never raises, because nobody may be listening any more."""
@@ -207,40 +222,46 @@ class Intake:
             lease.close()
 
     async def _checked(self, arrival: Arrival, wire: Wire, lease: Lease, now_ns: int) -> CheckResult | None:
-        """Decode and check, here if it is little work and in a thread otherwise."""
+        """Decompress and check; None for an empty request: a success with nothing to store."""
+        body, checked = await self._looked_at(arrival, wire, lease, now_ns)
+        if checked is None and (body or arrival.form is Form.JSON):
+            checked = await asyncio.get_running_loop().run_in_executor(
+                self._slow_thread, self._closely, arrival, body, now_ns
+            )
+        items = 0 if checked is None else checked.items + checked.rejected
+        self._telemetry.decoded(arrival.signal, arrival.transport, len(body), items)
+        if checked is not None:
+            self._telemetry.refused(arrival.signal, "check", checked.rejected)
+        return checked
+
+    async def _looked_at(
+        self, arrival: Arrival, wire: Wire, lease: Lease, now_ns: int
+    ) -> tuple[bytes, CheckResult | None]:
+        """Decompress and look, here if it is little work and in a thread otherwise."""
+
+        def work(limit_bytes: int) -> tuple[bytes, CheckResult | None]:
+            body = inflate(wire.encoding, wire.data, limit_bytes=limit_bytes, grow=lease.grow)
+            if arrival.form is Form.JSON or not body:
+                return body, None
+            return body, self._look(arrival.signal, body, now_ns=now_ns)
+
         limit_bytes = self._settings.max_body_bytes
         small_bytes = min(self._settings.inline_bytes, limit_bytes)
         if len(wire.data) <= small_bytes:
             try:
-                body = inflate(wire.encoding, wire.data, limit_bytes=small_bytes, grow=lease.grow)
+                return work(small_bytes)
             except TooLargeError:
                 # It is too large for the loop, not for us; start again in a thread with what it held before.
                 lease.settle(len(wire.data))
-            else:
-                return self._decoded(arrival, body, now_ns)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, limit_bytes)
 
-        def work() -> CheckResult | None:
-            body = inflate(wire.encoding, wire.data, limit_bytes=limit_bytes, grow=lease.grow)
-            return self._decoded(arrival, body, now_ns)
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    def _decoded(self, arrival: Arrival, body: bytes, now_ns: int) -> CheckResult | None:
-        """Check one decompressed body; None for an empty request: a success with nothing to store."""
-        size_bytes = len(body)
+    def _closely(self, arrival: Arrival, body: bytes, now_ns: int) -> CheckResult | None:
+        """Check what a look did not settle."""
         if arrival.form is Form.JSON:
             if not body:
                 raise BadRequestError("the body is empty; an empty request in JSON is {}")
             body = self._from_json(arrival.signal, body)
-        if not body:
-            self._telemetry.decoded(arrival.signal, arrival.transport, size_bytes, 0)
-            return None
-        checked = self._check(arrival.signal, body, now_ns=now_ns)
-        self._telemetry.decoded(
-            arrival.signal, arrival.transport, size_bytes, checked.items + checked.rejected
-        )
-        self._telemetry.refused(arrival.signal, "check", checked.rejected)
-        return checked
+        return self._check(arrival.signal, body, now_ns=now_ns) if body else None
 
     async def _stored(self, signal: Signal, caller: Caller, checked: CheckResult, now_ns: int) -> Outcome:
         """Put it on disk and say what was done with it."""

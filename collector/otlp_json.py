@@ -31,11 +31,16 @@ from collector.check.tables import REQUESTS
 from collector.check.walk import MAX_VALUE_LEVELS
 from collector.check.wording import quoted
 from collector.errors import BadRequestError
+from collector.refusals import TooLargeError
 from ingest.signals import Signal
 
-MAX_VALUES: Final = 8_000_000
-"""Most values (counted by their punctuation) in a request: a full 64 MiB of short attributes has fewer, and
-this many take some 700 MB when parsed."""
+# What reading takes, in bytes of memory, measured with the most wasteful bodies. A value is an object in the
+# interpreter and its place in a list or map; an object becomes a message besides, a span being the largest.
+_VALUE_BYTES: Final = 96
+_OBJECT_BYTES: Final = 256
+_TEXT_BYTES: Final = (
+    4  # for each byte of a body that is not ASCII throughout: how wide its characters are stored
+)
 
 _HEX_FIELDS: Final = frozenset({"trace_id", "span_id", "parent_span_id"})
 _INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
@@ -68,13 +73,17 @@ class _Field:
     convert: Convert | None  # None for a message
 
 
-def request_from_json(signal: Signal, body: bytes) -> bytes:
+def request_from_json(signal: Signal, body: bytes, *, memory_bytes: int) -> bytes:
     """The serialised export request that `body` says in JSON (UTF-8).
 
-    Raises BadRequestError when it is not JSON, too large, nested too deeply, or a value is not what its key
-    asks for; the message then starts with the path of that value.
+    Raises TooLargeError when reading it would take more than `memory_bytes`, and BadRequestError when it is
+    not JSON, nested too deeply, or a value is not what its key asks for; the message then starts with the
+    path of that value.
     """
-    _refuse_bulk(body)
+    if memory_needed(body) > memory_bytes:
+        raise TooLargeError(
+            "the request has too many values for one in JSON; send smaller batches, or protobuf"
+        )
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -87,13 +96,12 @@ def request_from_json(signal: Signal, body: bytes) -> bytes:
     return request.SerializeToString()
 
 
-def _refuse_bulk(body: bytes) -> None:
-    values = body.count(b"{") + body.count(b"[") + body.count(b",")
-    if values > MAX_VALUES:
-        raise BadRequestError(
-            f"the body has about {values} values, more than the {MAX_VALUES} a JSON request may have;"
-            " send smaller batches, or protobuf"
-        )
+def memory_needed(body: bytes) -> int:
+    """How much memory reading this JSON takes at most, in bytes, from its punctuation."""
+    objects = body.count(b"{")
+    values = objects + body.count(b"[") + body.count(b",")
+    text_bytes = len(body) * (1 if body.isascii() else _TEXT_BYTES)
+    return values * _VALUE_BYTES + objects * _OBJECT_BYTES + text_bytes
 
 
 def _fill(message: Message, value: Any, levels: int) -> None:

@@ -29,11 +29,11 @@ class ForbiddenError(RefusedError):
 
 
 class SlowSenderError(RefusedError):
-    """The body did not arrive in time."""
+    """The headers or the body did not arrive in time (retryable)."""
 
 
 class OverloadedError(RefusedError):
-    """Too many bytes or connections at a time (retryable)."""
+    """Too much at a time: bytes, connections or calls (retryable)."""
 
 
 class StoppingError(RefusedError):

@@ -57,9 +57,10 @@ class Codes:
     retry: bool = False
 
 
-# A body that came too slowly is 408 and not 400: nothing is wrong with the data, and RFC 9110 lets the
-# sender repeat it on a new connection. Overload is 503 and not 429: it is ours, not this sender's
-# doing.
+# A body that came too slowly is 503 and not 408: nothing is wrong with the data, and OTLP senders drop what
+# is answered 408 (the retryable statuses are 429, 502, 503 and 504, and most SDKs and the Collector keep to
+# them). Closing without an answer is no better: not every SDK tries again after a broken connection.
+# Overload is 503 and not 429: it is ours, not this sender's doing.
 TABLE: dict[Kind, Codes] = {
     Kind.OK: Codes(200, grpc.StatusCode.OK),
     Kind.BAD_DATA: Codes(400, grpc.StatusCode.INVALID_ARGUMENT),
@@ -67,7 +68,7 @@ TABLE: dict[Kind, Codes] = {
     Kind.FORBIDDEN: Codes(403, grpc.StatusCode.PERMISSION_DENIED),
     Kind.NOT_FOUND: Codes(404, grpc.StatusCode.UNIMPLEMENTED),
     Kind.BAD_METHOD: Codes(405, grpc.StatusCode.UNIMPLEMENTED),
-    Kind.SLOW_SENDER: Codes(408, grpc.StatusCode.DEADLINE_EXCEEDED),
+    Kind.SLOW_SENDER: Codes(503, grpc.StatusCode.DEADLINE_EXCEEDED, retry=True),
     Kind.TOO_LARGE: Codes(413, grpc.StatusCode.RESOURCE_EXHAUSTED),
     Kind.UNSUPPORTED_TYPE: Codes(415, grpc.StatusCode.INVALID_ARGUMENT),
     Kind.LARGE_HEADERS: Codes(431, grpc.StatusCode.RESOURCE_EXHAUSTED),

@@ -20,7 +20,7 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
-from collector.check.check import TimeGate, check, warm_up
+from collector.check.check import TimeGate, check, look, warm_up
 from collector.door import Door, OpenDoor
 from collector.errors import CollectorError
 from collector.grpc_server import GrpcReceiver
@@ -58,8 +58,9 @@ class OtlpServer:
         self._intake = Intake(
             settings,
             spool=spool,
-            check=partial(check, gate=gate),
-            from_json=request_from_json,
+            look=partial(look, gate=gate),
+            check=partial(check, gate=gate, memory_bytes=settings.max_repair_bytes),
+            from_json=partial(request_from_json, memory_bytes=settings.max_repair_bytes),
             door=door or OpenDoor(),
             telemetry=telemetry,
             clock_ns=clock_ns,

@@ -52,20 +52,23 @@ class CollectorSettings(BaseModel):
         ge=1024,
         description="Bytes of all requests being received, checked or waiting for the disk, after "
         "decompression. Above it senders are told to come back. 256 MiB leaves room for two of the "
-        "largest requests inside 1.5 GiB.",
+        "largest requests. gRPC messages still arriving come on top, as many at a time as have room in "
+        "it at max_wire_bytes each: gRPC shows nothing of a message before all of it is there.",
     )
-    reserve_bytes: int = Field(
-        default=MIB,
-        ge=1,
-        description="Bytes counted for a request before its body is read, or its stated length if "
-        "that is less; a gRPC message has none. 1 MiB is above what SDKs send in a batch, lets 256 "
-        "requests arrive at a time, and a sender cannot block the others by stating a large length.",
+    max_repair_bytes: int = Field(
+        default=512 * MIB,
+        ge=MIB,
+        description="Bytes of memory that reading one JSON request, or repairing one protobuf request "
+        "(late records, unknown fields), may be expected to take; above it the request is refused with "
+        "413 as it will never fit. One is worked on at a time, outside max_inflight_bytes. 512 MiB is "
+        "enough for 64 MiB of ordinary protobuf and 40 MiB of ordinary JSON.",
     )
     inline_bytes: int = Field(
         default=256 * 1024,
         ge=0,
         description="Requests up to this many bytes (decompressed) are handled on the event loop, "
-        "about a millisecond; larger ones in a thread, so that they do not hold up the others.",
+        "about a millisecond; larger ones, and any that are JSON or need repair, in a thread, so that "
+        "they do not hold up the others.",
     )
     cpu_threads: int = Field(
         default=2,
@@ -77,8 +80,9 @@ class CollectorSettings(BaseModel):
     body_timeout_s: float = Field(
         default=30.0,
         gt=0,
-        description="Seconds a sender has for one request's body. 30 s is three times the export "
-        "timeout of the SDKs.",
+        description="Seconds a sender has for one request's body; later it is answered 503 with "
+        "Retry-After (HTTP; OTLP senders drop the data after a 408) or DEADLINE_EXCEEDED (gRPC). 30 s is "
+        "three times the export timeout of the SDKs.",
     )
     header_timeout_s: float = Field(
         default=10.0,
@@ -133,9 +137,5 @@ class CollectorSettings(BaseModel):
             raise ValueError(
                 f"max_inflight_bytes is {self.max_inflight_bytes}, but one request may need max_wire_bytes + "
                 f"max_body_bytes = {needed}; raise the first or lower the others"
-            )
-        if self.reserve_bytes > self.max_inflight_bytes:
-            raise ValueError(
-                "reserve_bytes must not be above max_inflight_bytes, or no gRPC call is ever taken"
             )
         return self

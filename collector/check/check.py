@@ -5,7 +5,9 @@ Nearly every request passes the compiled walk without a flag and is stored as th
 others are parsed, repaired and written anew; what was written is walked once more, so that nothing reaches
 the spool which the walk does not call clean.
 
-The trap: the slow way runs in Python and holds the interpreter. It is bounded by the size of the body alone.
+The trap: the slow way runs in Python, holds the interpreter and takes many times the memory of the body (two
+bytes may say "a span with nothing in it"). Its memory is estimated before (`collector.check.weight`), and the
+intake takes it in a thread, one request at a time. Hence `look`, which never takes it.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ from collector.check.gate import TimeGate, Window
 from collector.check.rewrite import clear_indexes, make_holdable
 from collector.check.rules import clear_ids, refuse
 from collector.check.tables import REQUESTS, TABLES
+from collector.check.weight import memory_needed
 from collector.check.wording import Findings
 from collector.errors import BadRequestError, CollectorError
+from collector.refusals import TooLargeError
 from ingest.signals import Signal
 
-__all__ = ["Checked", "TimeGate", "check", "warm_up"]
+__all__ = ["Checked", "TimeGate", "check", "look", "warm_up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +55,36 @@ class _Verdict:
 
 
 def warm_up() -> None:
-    """Load the compiled walk, or compile it (some seconds), so that no request has to wait for it."""
+    """Load the compiled code, or compile it (some seconds), so that no request has to wait for it."""
     _walk(Signal.TRACES, b"", Window(0, 0))
+    memory_needed(Signal.TRACES, b"")
 
 
-def check(signal: Signal, body: bytes, *, gate: TimeGate, now_ns: int) -> Checked:
+def look(signal: Signal, body: bytes, *, gate: TimeGate, now_ns: int) -> Checked | None:
+    """What `check` would say, if the request may be stored as it came; None if `check` has work to do."""
+    verdict = _walk(signal, body, gate.window(now_ns))
+    return None if verdict.flags else Checked(body, verdict.items, 0, "", "")
+
+
+def check(
+    signal: Signal, body: bytes, *, gate: TimeGate, now_ns: int, memory_bytes: int | None = None
+) -> Checked:
     """Check a serialised OTLP export request of this signal (reference: OTLP 1.x, "Partial Success").
 
     `now_ns` is the time of arrival in ns since 1970. An empty request has no items and is fine.
-    Raises BadRequestError when the bytes are not such a request, or nested too deeply.
+    Raises BadRequestError when the bytes are not such a request, or nested too deeply, and TooLargeError
+    when repairing it would take more than `memory_bytes`.
     """
     window = gate.window(now_ns)
     verdict = _walk(signal, body, window)
     if not verdict.flags:
         return Checked(body, verdict.items, 0, "", "")
+    _refuse_depth(verdict)
+    if memory_bytes is not None and memory_needed(signal, body) > memory_bytes:
+        raise TooLargeError(
+            "the request is not clean (records out of time, unknown fields or the like) and has too many"
+            " parts to be repaired; send smaller batches"
+        )
     request = _parsed(signal, body, verdict)
     if verdict.flags & (walk.ODD | walk.MALFORMED | walk.BAD_UTF8):
         # The walk did not come to the end. Protobuf has understood the request, so walk its wording of it.
@@ -90,7 +110,6 @@ def _refuse_depth(verdict: _Verdict) -> None:
 
 def _parsed(signal: Signal, body: bytes, verdict: _Verdict) -> Any:
     """The request as protobuf reads it, without the fields it does not know."""
-    _refuse_depth(verdict)
     request = REQUESTS[signal]()
     try:
         request.ParseFromString(body)

@@ -88,12 +88,19 @@ _TYPES: Final = {  # protobuf type: wire type, kind
 }
 
 
+_MESSAGE_BYTES: Final = 48
+
+
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """`fields[message * walk.FIELDS + field number]` and `roles[message]`; `roots` are message numbers."""
+    """`fields[message * walk.FIELDS + field number]` and `roles[message]`; `roots` are message numbers.
+
+    `sizes[message]` is about how many bytes of memory protobuf takes for an empty one.
+    """
 
     fields: NDArray[np.int64]
     roles: NDArray[np.int64]
+    sizes: NDArray[np.int64]
     roots: dict[Signal, int]
 
 
@@ -120,6 +127,18 @@ def _form(field: FieldDescriptor, role: int) -> tuple[int, int]:
     if field.is_packed:
         return walk.DELIMITED, walk.PACKED_FIXED64 if wire == walk.FIXED64 else walk.PACKED_VARINT
     return wire, _MEANINGS.get(role, {}).get(field.name, kind)
+
+
+def _size(message: Descriptor) -> int:
+    """How much memory protobuf takes for an empty message and its place in a list, in bytes, about.
+
+    Every field has its place whether it is set or not; those of a oneof share one.
+    """
+    members = [field for field in message.fields if field.containing_oneof is None]
+    texts = sum(
+        1 for field in members if not field.is_repeated and field.type in (_F.TYPE_STRING, _F.TYPE_BYTES)
+    )
+    return _MESSAGE_BYTES + 8 * len(members) + 8 * texts + 16 * len(message.oneofs)
 
 
 def _conflicts(field: FieldDescriptor) -> int:
@@ -151,7 +170,10 @@ def build() -> Tables:
                 | child << walk.CHILD_SHIFT
                 | _conflicts(field) << walk.CONFLICT_SHIFT
             )
-    return Tables(fields, roles, {signal: numbers[_descriptor(signal).full_name] for signal in REQUESTS})
+    sizes = np.array([_size(message) for message in messages], np.int64)
+    return Tables(
+        fields, roles, sizes, {signal: numbers[_descriptor(signal).full_name] for signal in REQUESTS}
+    )
 
 
 TABLES: Final = build()

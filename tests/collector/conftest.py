@@ -103,6 +103,15 @@ def fake_check(signal: Signal, body: bytes, *, now_ns: int) -> Checked:
     )
 
 
+def fake_look(signal: Signal, body: bytes, *, now_ns: int) -> Checked | None:
+    """Settles what needs nothing done."""
+    try:
+        checked = fake_check(signal, body, now_ns=now_ns)
+    except BadRequestError:
+        return None
+    return None if checked.rejected or checked.warning else checked
+
+
 def fake_from_json(signal: Signal, body: bytes) -> bytes:
     try:
         if not body.lstrip().startswith(b"{"):
@@ -222,6 +231,7 @@ async def start_receivers() -> AsyncIterator[StartReceivers]:
         intake = Intake(
             settings,
             spool=spool,
+            look=fake_look,
             check=fake_check,
             from_json=fake_from_json,
             door=door or OpenDoor(),
@@ -292,6 +302,7 @@ class Fakes:
     """What an intake is made of in a test."""
 
     spool: type[FakeSpool]
+    look: Any
     check: Any
     from_json: Any
     until: Any
@@ -300,4 +311,4 @@ class Fakes:
 
 @pytest.fixture
 def fakes() -> Fakes:
-    return Fakes(FakeSpool, fake_check, fake_from_json, until)
+    return Fakes(FakeSpool, fake_look, fake_check, fake_from_json, until)

@@ -8,6 +8,7 @@ import os
 import struct
 import zlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -18,10 +19,12 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from collector import grpc_server
 from collector.door import Arrival, Caller
 from collector.grpc_server import GrpcReceiver
 from collector.listen import Endpoint, PortInUseError
 from collector.refusals import ForbiddenError, UnauthenticatedError
+from collector.turns import Turns
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolFailedError, SpoolFullError
 
@@ -175,9 +178,7 @@ async def test_a_spool_that_refuses_is_unavailable_with_retry_info(
 
 
 async def test_more_bytes_in_flight_than_the_budget(start_receivers: Any, make_request: Any) -> None:
-    receivers = await start_receivers(
-        max_wire_bytes=10_000, max_body_bytes=10_000, max_inflight_bytes=20_000, reserve_bytes=4000
-    )
+    receivers = await start_receivers(max_wire_bytes=10_000, max_body_bytes=10_000, max_inflight_bytes=20_000)
     receivers.spool.hold = True
     body = make_request(Signal.TRACES, ["a" * 100] * 80)
     waiting = [receivers.export(Signal.TRACES, body) for _ in range(2)]
@@ -235,6 +236,51 @@ async def test_a_message_that_does_not_come_is_deadline_exceeded(start_receivers
     error, _ = await failure(receivers.channel.stream_unary(EXPORT_TRACES)(no_message()))
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert receivers.count("lowtide_collector_inflight_bytes") == 0
+
+
+async def test_stalled_messages_do_not_keep_the_others_out(
+    start_receivers: Any, make_request: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpc_server, "Turns", partial(Turns, patience_s=0.05))
+    receivers = await start_receivers(max_wire_bytes=10_000, max_body_bytes=10_000, max_inflight_bytes=20_000)
+
+    async def no_message() -> AsyncIterator[bytes]:
+        await asyncio.sleep(30)
+        yield b""
+
+    stalled = [receivers.channel.stream_unary(EXPORT_TRACES)(no_message()) for _ in range(12)]
+    assert await receivers.export(Signal.TRACES, make_request(Signal.TRACES, ["a"]), timeout=10) == b""
+    error, status = await failure(stalled[0])
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert status is not None
+    assert retry_delay_s(status) == 5
+    assert receivers.count("lowtide_collector_inflight_bytes") == 0
+    for call in stalled:
+        call.cancel()
+
+
+async def test_as_many_messages_arrive_at_a_time_as_have_room_in_the_budget(
+    start_receivers: Any, make_request: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message is in memory as a whole before its bytes can be counted."""
+    reading: list[int] = []
+    most: list[int] = []
+    read = grpc_server._Export._read
+
+    async def watched(*args: Any) -> Any:
+        reading.append(1)
+        most.append(len(reading))
+        await asyncio.sleep(0.001)
+        try:
+            return await read(*args)
+        finally:
+            reading.pop()
+
+    monkeypatch.setattr(grpc_server._Export, "_read", watched)
+    receivers = await start_receivers(max_wire_bytes=10_000, max_body_bytes=10_000, max_inflight_bytes=30_000)
+    body = make_request(Signal.TRACES, ["a"])
+    assert await asyncio.gather(*(receivers.export(Signal.TRACES, body) for _ in range(40))) == [b""] * 40
+    assert max(most) == 3
 
 
 async def test_exactly_one_message_is_taken(receivers: Any, make_request: Any) -> None:
@@ -372,8 +418,9 @@ class RawClient:
         ("deflate", 1, zlib.compress(b"\x0a\x00"), b"0"),
         ("gzip", 1, b"plain", b"3"),
         ("gzip", 1, b"", b"0"),
-        # The core answers these itself, with INTERNAL; for an unknown encoding the protocol asks for
-        # UNIMPLEMENTED (12).
+        # The core answers these itself, with INTERNAL. For an unknown encoding the protocol asks for
+        # UNIMPLEMENTED (12), and nothing here can make it so: see `collector.grpc_server`. If a new grpcio
+        # fails these two, say 12 and take the trap out of that docstring.
         (None, 1, gzip.compress(b"\x0a\x00"), b"13"),
         ("identity", 1, b"\x0a\x00", b"13"),
         ("snappy", 1, b"\x0a\x00", b"13"),

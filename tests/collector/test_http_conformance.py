@@ -314,9 +314,7 @@ async def test_a_spool_that_refuses_is_503(
 
 
 async def test_more_bytes_in_flight_than_the_budget_is_503(start_receivers: Any, make_request: Any) -> None:
-    receivers = await start_receivers(
-        max_wire_bytes=10_000, max_body_bytes=10_000, max_inflight_bytes=20_000, reserve_bytes=1000
-    )
+    receivers = await start_receivers(max_wire_bytes=10_000, max_body_bytes=10_000, max_inflight_bytes=20_000)
     receivers.spool.hold = True
     body = make_request(Signal.TRACES, ["a" * 100] * 80)
     waiting = [asyncio.create_task(receivers.post("/v1/traces", body)) for _ in range(2)]
@@ -332,9 +330,7 @@ async def test_more_bytes_in_flight_than_the_budget_is_503(start_receivers: Any,
 
 
 async def test_a_compressed_body_is_counted_as_it_grows(start_receivers: Any, make_request: Any) -> None:
-    receivers = await start_receivers(
-        max_wire_bytes=10_000, max_body_bytes=10_000, max_inflight_bytes=20_000, reserve_bytes=1000
-    )
+    receivers = await start_receivers(max_wire_bytes=10_000, max_body_bytes=10_000, max_inflight_bytes=20_000)
     receivers.spool.hold = True
     body = make_request(Signal.TRACES, ["a" * 100] * 80)
     wire = gzip.compress(body)

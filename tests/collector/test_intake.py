@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -40,7 +41,6 @@ def arrival(**changed: Any) -> Arrival:
         "form": Form.PROTOBUF,
         "headers": {},
         "peer": "127.0.0.1",
-        "reserve_bytes": 10,
     }
     return Arrival(**{**values, **changed})
 
@@ -70,6 +70,7 @@ class Setup:
         self.intake = Intake(
             CollectorSettings(**changed),
             spool=self.spool,
+            look=fakes.look,
             check=fakes.check,
             from_json=fakes.from_json,
             door=fakes.door or OpenDoor(),
@@ -148,13 +149,6 @@ async def test_the_door_decides_the_tenant_before_the_body_is_read(
     outcome = await setup.intake.serve(arrival(headers={"authorization": "Bearer good"}), reads(body))
     assert outcome.kind is Kind.OK
     assert setup.spool.stored == [(Signal.TRACES, "team-a", body, 1)]
-
-
-async def test_the_budget_is_asked_before_the_body_is_read(make_setup: Any) -> None:
-    setup = make_setup(max_wire_bytes=5000, max_body_bytes=5000, max_inflight_bytes=10_000, reserve_bytes=1)
-    unread = fails(AssertionError("the body must not be read"))
-    outcome = await setup.intake.serve(arrival(reserve_bytes=10_001), unread)
-    assert outcome.kind is Kind.OVERLOADED
 
 
 @pytest.mark.parametrize(
@@ -265,6 +259,44 @@ async def test_the_same_comes_out_of_the_loop_and_a_thread(
     assert outcome.kind is Kind.OK
     assert outcome.rejected == (1 if form is Form.JSON else 1000)
     assert setup.count("body_bytes_total", signal="traces", transport="http") == len(body)
+    assert setup.count("inflight_bytes") == 0
+
+
+@pytest.mark.parametrize("form", Form)
+async def test_slow_work_is_done_one_at_a_time_and_never_on_the_loop(
+    make_setup: Any, make_request: Any, monkeypatch: pytest.MonkeyPatch, form: Form
+) -> None:
+    setup = make_setup()
+    may_go = threading.Event()
+    working: list[int] = []
+    most: list[int] = []
+
+    def slowly(work: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **named: Any) -> Any:
+            assert threading.current_thread() is not threading.main_thread()
+            working.append(1)
+            most.append(len(working))
+            assert may_go.wait(10)
+            try:
+                return work(*args, **named)
+            finally:
+                working.pop()
+
+        return wrapped
+
+    name = "_check" if form is Form.PROTOBUF else "_from_json"
+    monkeypatch.setattr(setup.intake, name, slowly(getattr(setup.intake, name)))
+    body = make_request(Signal.TRACES, ["a", "reject"])
+    if form is Form.JSON:
+        body = b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a"},{"name":"reject"}]}]}]}'
+    slow = [asyncio.create_task(setup.intake.serve(arrival(form=form), reads(body))) for _ in range(4)]
+    await setup.until(lambda: working)
+    clean = make_request(Signal.TRACES, ["b"])
+    assert (await setup.intake.serve(arrival(), reads(clean))).kind is Kind.OK
+    assert not any(task.done() for task in slow)
+    may_go.set()
+    assert [(outcome.kind, outcome.rejected) for outcome in await asyncio.gather(*slow)] == [(Kind.OK, 1)] * 4
+    assert set(most) == {1}
     assert setup.count("inflight_bytes") == 0
 
 

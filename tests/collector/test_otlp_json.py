@@ -22,6 +22,7 @@ from collector.check.check import TimeGate, check
 from collector.check.walk import MAX_VALUE_LEVELS
 from collector.errors import BadRequestError
 from collector.otlp_json import request_from_json
+from collector.refusals import TooLargeError
 from ingest.signals import Signal
 
 LAST = (1 << 64) - 1
@@ -32,10 +33,14 @@ REQUESTS: dict[Signal, Any] = {
 }
 
 
+def converted(signal: Signal, body: bytes, memory_bytes: int = 1 << 30) -> bytes:
+    return request_from_json(signal, body, memory_bytes=memory_bytes)
+
+
 def read(signal: Signal, content: Any) -> Any:
     """The request that JSON text, or an object, is read as."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return REQUESTS[signal].FromString(request_from_json(signal, body))
+    return REQUESTS[signal].FromString(converted(signal, body))
 
 
 def span(**fields: Any) -> Any:
@@ -136,8 +141,8 @@ def test_every_kind_of_value() -> None:
 
 @pytest.mark.parametrize("signal", Signal)
 def test_nothing_is_an_empty_request(signal: Signal) -> None:
-    assert request_from_json(signal, b"{}") == b""
-    assert request_from_json(signal, b' {"resourceSpans": null, "resourceLogs": [], "partial": 1} ') == b""
+    assert converted(signal, b"{}") == b""
+    assert converted(signal, b' {"resourceSpans": null, "resourceLogs": [], "partial": 1} ') == b""
 
 
 def test_unknown_keys_and_other_spellings_are_ignored() -> None:
@@ -368,16 +373,32 @@ def test_messages_too_deep_for_protobuf_are_refused() -> None:
     exemplar = {"filteredAttributes": [{"value": _nested(MAX_VALUE_LEVELS, maps=True)}]}
     metric = {"gauge": {"dataPoints": [{"exemplars": [exemplar]}]}}
     request = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}
-    body = request_from_json(Signal.METRICS, json.dumps(request).encode())
+    body = converted(Signal.METRICS, json.dumps(request).encode())
     with pytest.raises(BadRequestError, match="nested too deeply"):
         check(Signal.METRICS, body, gate=TimeGate(retention_ns=1), now_ns=1)
 
 
-def test_the_bulk_is_bounded_before_parsing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(otlp_json, "MAX_VALUES", 10)
-    assert read(Signal.TRACES, b'{"x":[1,2,3,4,5,6,7,8,9]}') is not None
-    with pytest.raises(BadRequestError, match="has about 11 values"):
-        read(Signal.TRACES, b'{"x":[1,2,3,4,5,6,7,8,9,10]}')
+@pytest.mark.parametrize(
+    ("body", "least"),
+    [
+        (b'{"x":[' + b",".join([b"{}"] * 1000) + b"]}", 1000 * 200),
+        (b'{"x":[' + b",".join([b'"a"'] * 1000) + b"]}", 1000 * 60),
+        (b"[" * 1000 + b"]" * 1000, 1000 * 60),
+        (b'{"x":"' + b"a" * 1000 + b'"}', 1000),
+        (('{"x":"\N{GRINNING FACE}' + "a" * 1000 + '"}').encode(), 4000),
+    ],
+    ids=["objects", "texts", "lists", "ascii", "wide"],
+)
+def test_what_is_too_much_for_the_memory_is_refused_before_parsing(body: bytes, least: int) -> None:
+    needed = otlp_json.memory_needed(body)
+    assert needed >= least
+    with pytest.raises(TooLargeError, match="send smaller batches, or protobuf"):
+        converted(Signal.TRACES, body, needed - 1)
+
+
+def test_what_the_memory_is_enough_for_is_read() -> None:
+    body = b'{"x":[1,2,3,4,5,6,7,8,9]}'
+    assert converted(Signal.TRACES, body, otlp_json.memory_needed(body)) == b""
 
 
 def test_a_senders_text_is_cut_in_errors() -> None:
@@ -492,10 +513,10 @@ JSON = st.recursive(
 @given(content=JSON, signal=st.sampled_from(Signal))
 def test_any_json_is_read_or_refused(content: Any, signal: Signal) -> None:
     with contextlib.suppress(BadRequestError):
-        REQUESTS[signal].FromString(request_from_json(signal, json.dumps(content).encode()))
+        REQUESTS[signal].FromString(converted(signal, json.dumps(content).encode()))
 
 
 @given(body=st.binary(max_size=60), signal=st.sampled_from(Signal))
 def test_any_bytes_are_read_or_refused(body: bytes, signal: Signal) -> None:
     with contextlib.suppress(BadRequestError):
-        REQUESTS[signal].FromString(request_from_json(signal, body))
+        REQUESTS[signal].FromString(converted(signal, body))

@@ -38,7 +38,7 @@ EXPECTED = [
     (Kind.FORBIDDEN, 403, grpc.StatusCode.PERMISSION_DENIED),
     (Kind.NOT_FOUND, 404, grpc.StatusCode.UNIMPLEMENTED),
     (Kind.BAD_METHOD, 405, grpc.StatusCode.UNIMPLEMENTED),
-    (Kind.SLOW_SENDER, 408, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (Kind.SLOW_SENDER, 503, grpc.StatusCode.DEADLINE_EXCEEDED),
     (Kind.TOO_LARGE, 413, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Kind.UNSUPPORTED_TYPE, 415, grpc.StatusCode.INVALID_ARGUMENT),
     (Kind.LARGE_HEADERS, 431, grpc.StatusCode.RESOURCE_EXHAUSTED),
@@ -69,8 +69,7 @@ def test_the_table_is_complete() -> None:
 def test_the_table(kind: Kind, http: int, code: grpc.StatusCode) -> None:
     assert (TABLE[kind].http, TABLE[kind].grpc) == (http, code)
     assert TABLE[kind].retry == (http in RETRIED_HTTP)
-    if kind is not Kind.SLOW_SENDER:  # over HTTP its 408 leaves the decision to the sender
-        assert (http in RETRIED_HTTP) == (code in RETRIED_GRPC)
+    assert (http in RETRIED_HTTP) == (code in RETRIED_GRPC)
 
 
 @pytest.mark.parametrize("form", Form)

@@ -29,8 +29,3 @@ def test_the_largest_request_must_fit_the_budget() -> None:
     with pytest.raises(ValidationError, match="max_inflight_bytes"):
         CollectorSettings(max_inflight_bytes=128 * MIB - 1)
     CollectorSettings(max_inflight_bytes=128 * MIB)
-
-
-def test_one_reservation_must_fit_the_budget() -> None:
-    with pytest.raises(ValidationError, match="reserve_bytes"):
-        CollectorSettings(reserve_bytes=256 * MIB + 1)
