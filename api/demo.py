@@ -1,7 +1,9 @@
-"""Takes the demo's telemetry out of the store: `DELETE /api/v1/demo`. `lowtide demo --remove` calls it.
+"""The demo's telemetry: whether it is there, and its removal. `GET` and `DELETE /api/v1/demo`, for
+`lowtide demo`.
 
-The trap: it removes what is stored now. What still waits in the spool, or is sent meanwhile, comes after
-it; stop the demo first.
+The trap: what still waits in the spool would come after a removal, so a demo that this server plays itself is
+ended first, and what was accepted is stored. A demo that somebody else plays cannot be stopped from here; the
+answer says if it went on.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from api.problems import ApiError
 from ingest.store.engine import Session
-from ingest.store.removal import remove_demo
+from ingest.store.removal import Step, has_demo, remove_demo
 
 log = structlog.get_logger(__name__)
 
@@ -28,22 +30,56 @@ class Store(Protocol):
         """A session of one's own."""
 
 
+class Play(Protocol):
+    """What the server knows of the demo beside the store. Both methods block."""
+
+    def end(self) -> None:
+        """End the demo this server plays itself, if it does."""
+
+    def settle(self) -> bool:
+        """Return once everything accepted by now is stored; False if that does not come about."""
+
+
+class Progress(BaseModel):
+    """Where a removal is."""
+
+    table: str = Field(description="The table being cleared; empty while accepted telemetry is still stored.")
+    number: int = Field(description="Which of the tables it is, from 1; 0 before the first.")
+    tables: int = Field(description="How many tables there are; 0 before the first.")
+    round: int = Field(description="1 for the first pass over them; the last pass finds nothing any more.")
+    rows: int = Field(description="Rows removed so far.")
+
+
+class DemoState(BaseModel):
+    """What there is of the demo."""
+
+    stored: bool = Field(description="Whether telemetry of the demo is in the store.")
+    removal: Progress | None = Field(description="The removal that runs now, if one does.")
+
+
 class Removed(BaseModel):
     """What was removed."""
 
     rows: dict[str, int] = Field(description="Rows by table; rollups hold several records in a row.")
-
-
-def demo_router(store: Store) -> APIRouter:
-    """`DELETE /api/v1/demo`."""
-    router = APIRouter(prefix="/api/v1", tags=["operation"])
-    removing = threading.Lock()
-
-    @router.delete(
-        "/demo", operation_id="removeDemo", summary="Remove the demo's telemetry, and nothing else"
+    finished: bool = Field(
+        description="False if the demo was still being sent, so that some of it is there again."
     )
-    def remove() -> Removed:
-        if not removing.acquire(blocking=False):
+
+
+_WAITING = Progress(table="", number=0, tables=0, round=0, rows=0)
+
+
+class _Removal:
+    """The removal, of which there is one at a time."""
+
+    def __init__(self, store: Store, play: Play) -> None:
+        self._store = store
+        self._play = play
+        self._running = threading.Lock()
+        self.progress: Progress | None = None
+
+    def run(self) -> Removed:
+        if not self._running.acquire(blocking=False):
             raise ApiError(
                 HTTPStatus.CONFLICT,
                 "removal-runs",
@@ -51,11 +87,47 @@ def demo_router(store: Store) -> APIRouter:
                 "Another request is removing it already. Wait for that one.",
             )
         try:
-            with store.session() as session:
-                rows = remove_demo(session)
+            self.progress = _WAITING
+            self._play.end()
+            with self._store.session() as session:
+                removal = remove_demo(session, settle=self._settle, tell=self._tell)
         finally:
-            removing.release()
-        log.info("The demo's telemetry was removed", rows=sum(rows.values()))
-        return Removed(rows=rows)
+            self.progress = None
+            self._running.release()
+        log.info(
+            "The demo's telemetry was removed", rows=sum(removal.rows.values()), finished=removal.finished
+        )
+        return Removed(rows=dict(removal.rows), finished=removal.finished)
+
+    def _tell(self, step: Step) -> None:
+        self.progress = Progress(
+            table=step.table, number=step.number, tables=step.tables, round=step.round, rows=step.rows
+        )
+
+    def _settle(self) -> None:
+        if not self._play.settle():
+            raise ApiError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "still-storing",
+                "Accepted telemetry is not stored yet",
+                "The demo's rows would come after the removal. See /readyz, and try again later.",
+            )
+
+
+def demo_router(store: Store, play: Play) -> APIRouter:
+    """`GET` and `DELETE /api/v1/demo`."""
+    router = APIRouter(prefix="/api/v1", tags=["operation"])
+    removal = _Removal(store, play)
+
+    @router.get("/demo", operation_id="getDemo", summary="Whether the demo is stored or being removed")
+    def state() -> DemoState:
+        with store.session() as session:
+            return DemoState(stored=has_demo(session), removal=removal.progress)
+
+    @router.delete(
+        "/demo", operation_id="removeDemo", summary="Remove the demo's telemetry, and nothing else"
+    )
+    def remove() -> Removed:
+        return removal.run()
 
     return router

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from ipaddress import ip_address
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -138,6 +139,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
             f"currency is {settings.currency}, and prices are in US dollars. Set analytics.exchange_rate to "
             f"the units of {settings.currency} for one US dollar, or leave the currency at USD.",
         )
+    yield from _ports(settings)
     addresses = {"listen": settings.listen}
     if settings.collector.listen != settings.listen:
         addresses["collector.listen"] = settings.collector.listen
@@ -148,6 +150,22 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
                 f"{name} is {address}, which others than this machine may reach, and Lowtide does not "
                 "authenticate anyone yet. Listen on 127.0.0.1, or add --insecure if only trusted machines "
                 "can reach that address.",
+            )
+
+
+def _ports(settings: Settings) -> Iterator[Conflict]:
+    """Ports of ours that are the same; 0 takes any free one, so several may be 0."""
+    ports = [
+        ("api.port", settings.listen, settings.api.port),
+        ("collector.http_port", settings.collector.listen, settings.collector.http_port),
+        ("collector.grpc_port", settings.collector.listen, settings.collector.grpc_port),
+    ]
+    for (name, address, port), (other, other_address, other_port) in combinations(ports, 2):
+        meet = address == other_address or not {address, other_address}.isdisjoint({"0.0.0.0", "::"})  # noqa: S104 - compared, not listened on
+        if port == other_port != 0 and meet:
+            yield Conflict(
+                other,
+                f"{name} and {other} are both {port}. Give each a port of its own; 0 takes any free one.",
             )
 
 

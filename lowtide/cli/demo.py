@@ -1,21 +1,23 @@
 """`lowtide demo`: plays an invented company into a running collector, as any sender would. Registered by the
 CLI.
 
-The demo knows nothing of the store; only `--remove` asks the server, through its API. The trap: heavy
-imports stay inside the command, so that `lowtide --help` is quick.
+The demo knows nothing of the store; `--remove`, and the look whether the demo is there already, ask the
+server through its API. The trap: heavy imports stay inside the command, so that `lowtide --help` is quick.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, NamedTuple
+from urllib.parse import urlsplit
 
 import typer
+
+from lowtide.errors import LowtideError
 
 if TYPE_CHECKING:
     from lowtide.demo.manifest import Manifest
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 
 OTLP_HTTP = "http://127.0.0.1:4318"
 DEFAULT_SEED = 20_170
-WATCHED_EVERY_S = 0.25
-UNWATCHED_EVERY_S = 5.0
 
 
 class RunningServer(NamedTuple):
@@ -77,16 +77,29 @@ def register(app: typer.Typer, find_server: Callable[[], RunningServer | None] =
         remove: Annotated[
             bool, typer.Option("--remove", help="Delete the demo's telemetry, and nothing else.")
         ] = False,
-        api: Annotated[str | None, typer.Option(help="Address of the server's API, for --remove.")] = None,
+        api: Annotated[
+            str | None, typer.Option(help="Address of the server's API; default: the running server's.")
+        ] = None,
+        again: Annotated[
+            bool, typer.Option("--again", help="Play it although it is stored already: counts double.")
+        ] = False,
     ) -> None:
         """Play a demo company: nine weeks of telemetry in under two minutes, then live if asked."""
-        server = find_server() if endpoint is None or (remove and api is None) else None
+        _check_address("--endpoint", endpoint)
+        _check_address("--api", api)
         if remove:
+            server = find_server() if api is None else None
             _remove(api or (server.api if server else None), token)
             return
         settings = _settings(seed, _moment(now), days, rate)
+        files = Files(manifest, manifest_ids, truth)
+        files.check()
+        server = find_server() if endpoint is None else _server_at(endpoint, find_server)
+        asked = api or (server.api if server else None)
+        if asked is not None and not again:
+            _refuse_twice(asked, token)
         target = endpoint or (server.otlp_http if server else OTLP_HTTP)
-        _play(settings, target, token=token, live=live, files=Files(manifest, manifest_ids, truth))
+        _play(settings, target, token=token, live=live, files=files)
 
 
 class Files(NamedTuple):
@@ -96,10 +109,60 @@ class Files(NamedTuple):
     ids: Path | None
     truth: Path | None
 
+    def check(self) -> None:
+        """Before anything is played, which takes minutes. Raises BadParameter for a file that cannot be
+        written."""
+        named = {"--manifest": self.manifest, "--manifest-ids": self.ids, "--truth": self.truth}
+        for option, path in named.items():
+            if path is None:
+                continue
+            try:
+                path.open("ab").close()
+            except OSError as error:
+                raise typer.BadParameter(
+                    f"{path} cannot be written: {error.strerror or error}", param_hint=option
+                ) from None
 
-def _fail(message: str) -> typer.Exit:
-    typer.echo(f"lowtide demo: {message}", err=True)
-    return typer.Exit(1)
+
+class DemoRefusedError(LowtideError):
+    """The demo is not played, or not taken for done."""
+
+
+def _check_address(option: str, text: str | None) -> None:
+    """Raises BadParameter for what can never be reached over HTTP."""
+    if text is None:
+        return
+    try:
+        parts = urlsplit(text)
+        # A port that is no number only shows itself when it is asked for.
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment:
+        raise typer.BadParameter(
+            f"{text!r} is no address; write http://HOST:PORT, for example {OTLP_HTTP}", param_hint=option
+        )
+
+
+def _server_at(endpoint: str, find_server: Callable[[], RunningServer | None]) -> RunningServer | None:
+    """The server of this machine, if the address somebody named is its own."""
+    try:
+        server = find_server()
+    except LowtideError:
+        # The address says where to play; that another server cannot be asked must not keep anyone from it.
+        return None
+    return server if server is not None and server.otlp_http == endpoint.rstrip("/") else None
+
+
+def _refuse_twice(api: str, token: str | None) -> None:
+    from lowtide.demo.server import DemoServer
+
+    with DemoServer(api, token) as server:
+        if server.is_stored():
+            raise DemoRefusedError(
+                f"The demo is stored already at {api}; playing it again would count it twice.",
+                hint="Run `lowtide demo --remove` first, or add --again.",
+            )
 
 
 def _moment(text: str | None) -> datetime:
@@ -154,14 +217,16 @@ def _play(settings: DemoSettings, endpoint: str, *, token: str | None, live: boo
             if live:
                 _go_live(player, sender)
                 _conclude(player, manifest, sender, files)
-    except SendError as error:
+    except SendError:
         _report(sender.sent)
-        raise _fail(str(error)) from None
+        raise
     except KeyboardInterrupt:
         _report(sender.sent)
         raise typer.Exit(130) from None
     if any(sender.sent.rejected.values()):
-        raise _fail("the receiver rejected some records, see above")
+        raise DemoRefusedError(
+            f"{endpoint} rejected some records.", hint="Its reasons are above; the server's log has more."
+        )
 
 
 def _go_live(player: Player, sender: Sender) -> None:
@@ -228,42 +293,52 @@ def _report(sent: Sent) -> None:
 
 
 class _Progress:
-    """A line every few seconds, or one line that is rewritten where a person watches."""
+    """How far the history is, in days and records."""
 
     def __init__(self, settings: DemoSettings, sent: Sent) -> None:
+        from lowtide.demo.progress import ProgressLine
+
         self.settings = settings
         self.sent = sent
-        self.watched = sys.stderr.isatty()
-        self.every_s = WATCHED_EVERY_S if self.watched else UNWATCHED_EVERY_S
-        self.next_at = 0.0
+        self.line = ProgressLine()
 
     def __call__(self, request: Request) -> None:
-        now = monotonic()
-        if now < self.next_at:
-            return
-        self.next_at = now + self.every_s
         day = (request.due_ns - self.settings.start_ns) / 86_400e9
         total = sum(self.sent.acknowledged.values())
-        line = f"demo: day {min(day, self.settings.days):.1f} of {self.settings.days:g}, {total:,} records"
-        typer.echo(f"\r{line}  " if self.watched else line, err=True, nl=not self.watched)
+        self.line.show(
+            f"demo: day {min(day, self.settings.days):.1f} of {self.settings.days:g}, {total:,} records"
+        )
 
     def close(self) -> None:
         """End the rewritten line."""
-        if self.watched and self.next_at:
-            typer.echo("", err=True)
+        self.line.close()
 
 
 def _remove(api: str | None, token: str | None) -> None:
-    import httpx2
+    from lowtide.demo.progress import ProgressLine
+    from lowtide.demo.server import DemoServer
 
     if api is None:
-        raise _fail("no running server was found; name its API with --api http://127.0.0.1:PORT")
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    url = f"{api.rstrip('/')}/api/v1/demo"
+        raise DemoRefusedError(
+            "No running server was found, and the demo is removed by the server.",
+            hint="Start `lowtide serve` on its data, or name its API with --api http://HOST:PORT.",
+        )
+    line, began = ProgressLine(), monotonic()
     try:
-        response = httpx2.delete(url, headers=headers, timeout=600.0, trust_env=False)
-    except httpx2.TransportError as error:
-        raise _fail(f"{url} cannot be reached ({error}); is the server running?") from None
-    if response.status_code not in (200, 204):
-        raise _fail(f"{url} answered {response.status_code}: {response.text[:200]}")
-    typer.echo("demo: removed; other data is untouched", err=True)
+        with DemoServer(api, token) as server:
+            removed = server.remove(lambda text: line.show(f"demo: {text}"))
+    finally:
+        line.close()
+    counts = {table: rows for table, rows in removed.rows.items() if rows}
+    for table, rows in sorted(counts.items()):
+        typer.echo(f"demo: {table:<32}{rows:>14,}", err=True)
+    if not removed.finished:
+        raise DemoRefusedError(
+            f"{sum(counts.values()):,} rows were removed, but the demo is still being sent, so some came.",
+            hint="Stop the `lowtide demo` that plays, then run `lowtide demo --remove` again.",
+        )
+    if counts:
+        took = f"{sum(counts.values()):,} rows removed in {monotonic() - began:.1f} s"
+        typer.echo(f"demo: {took}; other data is untouched", err=True)
+    else:
+        typer.echo("demo: nothing of it is stored; other data is untouched", err=True)

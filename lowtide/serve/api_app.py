@@ -20,6 +20,7 @@ from api.sql.router import sql_router
 from api.sql.telemetry import REGISTRY as SQL_REGISTRY
 from ingest.store.engine import Engine
 from lowtide.serve.lifecycle import Addresses, Phase
+from lowtide.serve.own_demo import OwnDemo
 from lowtide.serve.readiness import ReadinessReader, StoreProbe
 from lowtide.settings import Settings, is_loopback
 
@@ -30,6 +31,7 @@ class Running(Protocol):
     settings: Settings
     registry: CollectorRegistry
     phase: Phase
+    demo: OwnDemo
 
     @property
     def engine(self) -> Engine:
@@ -64,7 +66,7 @@ def api_app(parts: Running) -> FastAPI:
             health_router(readiness, state, [parts.registry, SQL_REGISTRY]),
             pipeline_router(state),
             answers_router(parts.engine, basis, desk),
-            demo_router(parts.engine),
+            demo_router(parts.engine, parts.demo),
             page_router(parts.engine, basis, state, lambda: parts.addresses().as_record(), desk),
         ],
         open=[sql_router(parts.engine, settings.api.sql)] if settings.api.sql.enabled else [],

@@ -8,30 +8,27 @@ server, so whatever blocks goes into a thread.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from ingest.store.removal import has_demo
+from lowtide.demo.progress import ProgressLine
 from lowtide.output import note
 from lowtide.serve.lifecycle import Addresses
+from lowtide.serve.own_demo import accepted, waiting
 from lowtide.serve.showing import DemoFailedError, Showing
 from lowtide.serve.signals import StopRequest
 
 if TYPE_CHECKING:
-    from api.pipeline import PipelineState
     from lowtide.serve.parts import ServerParts
 
 log = structlog.get_logger(__name__)
 
 _POLL_S = 0.2
-_WATCHED_EVERY_S = 0.25
-_UNWATCHED_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +54,7 @@ class FirstLook:
             showing = await self._showing(parts, addresses)
             if showing is not None:
                 await closing.enter_async_context(showing)
+                parts.demo.plays(showing)
                 await self._play(showing, parts)
             await self._stored(parts)
             await asyncio.to_thread(self._wishes.tables)
@@ -85,16 +83,16 @@ class FirstLook:
 
     async def _play(self, showing: Showing, parts: ServerParts) -> None:
         """Follow the history to its end. Raises DemoFailedError if it breaks off."""
-        progress = _Progress()
+        progress = ProgressLine()
         async for event in showing.events():
             match event["event"]:
                 case "begun":
                     self._say(f"Playing the demo: {event['company']}, {event['title']} (invented).")
                 case "progress":
-                    waiting = (await asyncio.to_thread(parts.state)).requests_waiting
+                    behind = (await asyncio.to_thread(parts.state)).requests_waiting
                     progress.show(
                         f"demo: day {event['day']:g} of {event['days']:g}, {event['records']:,} records "
-                        f"sent, {waiting:,} requests on their way into the store"
+                        f"sent, {behind:,} requests on their way into the store"
                     )
                 case "played":
                     progress.close()
@@ -110,10 +108,10 @@ class FirstLook:
 
     async def _stored(self, parts: ServerParts) -> None:
         """Return once nothing that had been accepted by now waits any more."""
-        progress = _Progress()
+        progress = ProgressLine()
         state = await asyncio.to_thread(parts.state)
-        marks = {one.signal: one.requests_spooled + one.requests_waiting_at_start for one in state.signals}
-        while left := _left(state, marks):
+        marks = accepted(state)
+        while left := waiting(state, marks):
             progress.show(f"storing: {left:,} requests left")
             await asyncio.sleep(_POLL_S)
             state = await asyncio.to_thread(parts.state)
@@ -127,38 +125,9 @@ class FirstLook:
         except DemoFailedError as error:
             log.warning("The demo has stopped, Lowtide goes on", reason=str(error))
         else:
-            log.info("The demo is over, Lowtide goes on")
-
-
-def _left(state: PipelineState, marks: dict[str, int]) -> int:
-    """Requests below the marks that are not stored yet."""
-    return sum(max(0, marks[one.signal] - one.requests_inserted) for one in state.signals)
+            self._say("The demo is no longer played; Lowtide goes on.")
 
 
 def _demo_is_there(parts: ServerParts) -> bool:
     with parts.engine.session() as session:
         return has_demo(session)
-
-
-class _Progress:
-    """One line that is rewritten where a person watches, else a line every few seconds."""
-
-    def __init__(self) -> None:
-        self._watched = sys.stderr.isatty()
-        self._every_s = _WATCHED_EVERY_S if self._watched else _UNWATCHED_EVERY_S
-        self._next_at = 0.0
-        self._shown = False
-
-    def show(self, line: str) -> None:
-        """The line, if it is time for one."""
-        if monotonic() < self._next_at:
-            return
-        self._next_at = monotonic() + self._every_s
-        self._shown = True
-        sys.stderr.write(f"\r\x1b[K{line}" if self._watched else f"{line}\n")
-        sys.stderr.flush()
-
-    def close(self) -> None:
-        """End the rewritten line."""
-        if self._watched and self._shown:
-            sys.stderr.write("\n")

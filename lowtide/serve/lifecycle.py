@@ -1,8 +1,8 @@
 """The order in which the server's parts start and stop. `lowtide serve` and `lowtide quickstart` run it.
 
-lock -> spool -> engine -> migrations -> loader -> collector -> API -> published and announced ... until asked
-to stop, or until a part has failed for good ... and back: API -> collector -> loader (stores what is waiting)
--> engine -> spool -> lock
+lock -> spool -> engine -> migrations -> loader -> port of the API -> collector -> API -> published and
+announced ... until asked to stop, or until a part has failed for good ... and back: API -> collector ->
+loader (stores what is waiting) -> engine -> spool -> lock
 
 Whatever was opened is closed, also when a later step fails. The trap: the spool stays open until the
 collector has stopped, and the engine until the loader has, because both still work for those who were told
@@ -84,8 +84,14 @@ class Parts(Protocol):
     def stop_loader(self, timeout_s: float) -> None:
         """Store what is waiting for at most that long, and say what is left."""
 
+    def bind_api(self) -> None:
+        """Make the API and claim its port, so that nothing is received by a server that cannot start."""
+
+    def unbind_api(self) -> None:
+        """Give the port up, if the API never took it over."""
+
     async def start_collector(self) -> None:
-        """Receive OTLP."""
+        """Claim the ports of OTLP, then receive."""
 
     async def stop_collector(self) -> None:
         """Receive nothing more and finish what is in flight."""
@@ -157,6 +163,8 @@ class _Life:
         await self._step(parts.migrate)
         await self._step(parts.start_loader)
         closing.push_async_callback(self._stop_loader)
+        await self._step(parts.bind_api)
+        closing.push_async_callback(_in_thread, parts.unbind_api)
         closing.push_async_callback(parts.stop_collector)
         self._go_on()
         await parts.start_collector()

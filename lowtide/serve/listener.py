@@ -39,7 +39,7 @@ class _QuietServer(uvicorn.Server):
 
 
 class ApiListener:
-    """An ASGI application on one address. Starts once; `stop` may be called at any time."""
+    """An ASGI application on one address. `bind` and `start` once each; `stop` may be called at any time."""
 
     def __init__(self, app: Any, host: str, port: int) -> None:
         """`app` is an ASGI application."""
@@ -59,18 +59,30 @@ class ApiListener:
         self._server = _QuietServer(config)
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._bound: socket.socket | None = None
         self.port = 0
-        """The port it is really on, once started."""
+        """The port it is really on, once bound."""
 
     @property
     def url(self) -> str:
         """Where to reach it."""
         return f"http://{host_port(self._endpoint.host, self.port)}"
 
+    def bind(self) -> None:
+        """Claim the address; whoever connects waits for `start`. Raises PortInUseError or ListenError."""
+        self._bound = bound_socket(self._endpoint)
+        self.port = self._bound.getsockname()[1]
+
+    def unbind(self) -> None:
+        """Give the address up, if it was not given up already."""
+        if self._bound is not None:
+            self._bound.close()
+
     async def start(self) -> None:
-        """Listen. Raises PortInUseError or ListenError."""
-        bound = bound_socket(self._endpoint)
-        self.port = bound.getsockname()[1]
+        """Answer on the address claimed before."""
+        bound = self._bound
+        if bound is None:
+            raise RuntimeError("the API was started before its address was claimed")
         self._task = asyncio.create_task(self._server.serve(sockets=[bound]), name="api")
         listening = asyncio.create_task(self._server.listening.wait())
         await asyncio.wait({self._task, listening}, return_when=asyncio.FIRST_COMPLETED)

@@ -16,6 +16,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from lowtide import units
 from lowtide.instance_lock import InstanceLock
 from lowtide.serve.lifecycle import Addresses, Phase
+from lowtide.serve.own_demo import OwnDemo
+from lowtide.serve.scratch import leave_scratch, take_scratch
 from lowtide.store_access import spool_directory, target_of
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class ServerParts:
         self.registry = CollectorRegistry()
         self.phase = Phase.STARTING
         self.pipeline: PipelineReader | None = None
+        self.demo = OwnDemo(self.state, lambda: self.phase is Phase.STOPPING)
         self._lock: InstanceLock | None = None
         self._spool: Spool | None = None
         self._engine: Engine | None = None
@@ -56,8 +59,14 @@ class ServerParts:
     # --- opening, in order ---
 
     def open_lock(self) -> None:
-        """Own the data directory."""
-        self._lock = InstanceLock.acquire(self.settings.data)
+        """Own the data directory, and keep temporary files in it."""
+        lock = InstanceLock.acquire(self.settings.data)
+        try:
+            take_scratch(self.settings.data)
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
 
     def open_spool(self) -> None:
         """Open the spool, and start fetching what the collector has compiled."""
@@ -88,6 +97,16 @@ class ServerParts:
         self.pipeline = PipelineReader(self.spool, self._loader, self.registry)
         self._loader.start()
 
+    def bind_api(self) -> None:
+        """Make the API and claim its port."""
+        from lowtide.serve.listener import ApiListener
+
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        api = ApiListener(self._app(), self.settings.listen, self.settings.api.port)
+        api.bind()
+        self._api = api
+
     async def start_collector(self) -> None:
         """Receive OTLP."""
         from collector.check.gate import TimeGate
@@ -106,12 +125,7 @@ class ServerParts:
 
     async def start_api(self) -> None:
         """Answer."""
-        from lowtide.serve.listener import ApiListener
-
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self.registry)
-        self._api = ApiListener(self._app(), self.settings.listen, self.settings.api.port)
-        await self._api.start()
+        await _there(self._api).start()
 
     # --- while it runs ---
 
@@ -177,6 +191,10 @@ class ServerParts:
             size=units.size(state.waiting_bytes),
         )
 
+    def unbind_api(self) -> None:
+        """Give the port up."""
+        _there(self._api).unbind()
+
     def close_engine(self) -> None:
         """Close every session."""
         self.engine.close()
@@ -187,6 +205,7 @@ class ServerParts:
 
     def close_lock(self) -> None:
         """Give the data directory up."""
+        leave_scratch()
         _there(self._lock).release()
 
     # --- the API ---

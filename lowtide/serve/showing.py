@@ -31,6 +31,7 @@ class Showing:
         self._arguments += ["--history"] if history else []
         self._arguments += ["--live"] if live else []
         self._process: asyncio.subprocess.Process | None = None
+        self._ended = False
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
@@ -39,7 +40,7 @@ class Showing:
         return self
 
     async def events(self) -> AsyncIterator[Mapping[str, Any]]:
-        """What it says, until it ends. Raises DemoFailedError if it gave up."""
+        """What it says, until it ends or is ended. Raises DemoFailedError if it gave up."""
         process = self._running()
         if process.stdout is None:
             raise DemoFailedError("The demo cannot be listened to.")
@@ -49,12 +50,17 @@ class Showing:
                 raise DemoFailedError(f"The demo gave up: {event['reason']}")
             yield event
         code = await process.wait()
-        if code:
+        if code and not self._ended:
             raise DemoFailedError(f"The demo ended with exit code {code}; what it said is above.")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.end()
+
+    async def end(self) -> None:
+        """End its process. Returns when nothing comes from it any more; calling it again changes nothing."""
+        self._ended = True
         process = self._running()
         with contextlib.suppress(ProcessLookupError):
             process.terminate()

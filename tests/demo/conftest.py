@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -127,6 +128,13 @@ def showing(estate: Estate) -> Showing:
     return found
 
 
+REMOVED = (
+    200,
+    {"Content-Type": "application/json"},
+    b'{"rows": {"otel_traces": 1200, "otel_logs": 0}, "finished": true}',
+)
+
+
 @dataclass
 class Sink:
     """What arrived, and how to answer: statuses and headers to use up first, then 200."""
@@ -135,6 +143,8 @@ class Sink:
     received: list[tuple[str, bytes]] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     deleted: list[tuple[str, str | None]] = field(default_factory=list)
+    stored: bool = False
+    """Whether GET says that the demo is there."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -155,8 +165,12 @@ def sink() -> Iterator[Sink]:
 
         def do_DELETE(self) -> None:
             found.deleted.append((self.path, self.headers.get("Authorization")))
-            status, headers, answer = found.answers.pop(0) if found.answers else (204, {}, b"")
+            status, headers, answer = found.answers.pop(0) if found.answers else REMOVED
             self._answer(status, headers, answer)
+
+        def do_GET(self) -> None:
+            said = json.dumps({"stored": found.stored, "removal": None}).encode()
+            self._answer(200, {"Content-Type": "application/json"}, said)
 
         def _answer(self, status: int, headers: dict[str, str], answer: bytes) -> None:
             self.send_response(status)

@@ -14,12 +14,19 @@ import pytest
 import typer
 import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from lowtide.cli.demo import DEFAULT_SEED, RunningServer, register
+from lowtide.demo.sending import SendError
 from lowtide.demo.settings import DemoSettings
+from lowtide.errors import LowtideError, explain
 
 NOW = "2026-11-19T15:00:00+01:00"
+REMOVED = (
+    200,
+    {"Content-Type": "application/json"},
+    b'{"rows": {"otel_traces": 1200, "otel_logs": 0}, "finished": true}',
+)
 SMALL = ["--now", NOW, "--days", "0.02", "--seed", "7"]
 
 
@@ -81,7 +88,8 @@ def test_refusals_end_the_showing_with_an_error(app: typer.Typer, sink: Any) -> 
     sink.answers = [(401, {}, b"")] * 50
     result = CliRunner().invoke(app, ["demo", "--endpoint", sink.address, *SMALL])
     assert result.exit_code == 1
-    assert "401" in result.stderr
+    assert isinstance(result.exception, SendError)
+    assert "401" in explain(result.exception)
 
 
 def test_the_running_server_is_found(sink: Any) -> None:
@@ -95,14 +103,88 @@ def test_the_running_server_is_found(sink: Any) -> None:
 
 
 def test_removal_asks_the_api_and_reports_its_refusal(app: typer.Typer, sink: Any) -> None:
-    sink.answers = [(204, {}, b""), (409, {"Content-Type": "text/plain"}, b"a job runs")]
+    sink.answers = [REMOVED, (409, {"Content-Type": "text/plain"}, b"a job runs")]
     good = CliRunner().invoke(app, ["demo", "--remove", "--api", sink.address, "--token", "secret"])
     bad = CliRunner().invoke(app, ["demo", "--remove", "--api", sink.address])
     lost = CliRunner().invoke(app, ["demo", "--remove"])
     assert (good.exit_code, bad.exit_code, lost.exit_code) == (0, 1, 1)
     assert sink.deleted == [("/api/v1/demo", "Bearer secret"), ("/api/v1/demo", None)]
-    assert "409: a job runs" in bad.stderr
-    assert "--api" in lost.stderr
+    assert good.stderr.splitlines()[0].split() == ["demo:", "otel_traces", "1,200"]
+    assert "1,200 rows removed" in good.stderr
+    assert "409: a job runs" in told(bad)
+    assert "--api" in told(lost)
+    assert sink.received == []
+
+
+def told(result: Result) -> str:
+    """What the command prints for the error it ended with."""
+    assert isinstance(result.exception, LowtideError)
+    return explain(result.exception)
+
+
+def test_a_removal_during_which_the_demo_went_on_is_no_success(app: typer.Typer, sink: Any) -> None:
+    status, headers, body = REMOVED
+    sink.answers = [(status, headers, body.replace(b"true", b"false"))]
+    result = CliRunner().invoke(app, ["demo", "--remove", "--api", sink.address])
+    assert result.exit_code == 1
+    assert "still being sent" in told(result)
+    assert "Hint: Stop the `lowtide demo`" in told(result)
+
+
+@pytest.mark.parametrize("answer", [(404, {}, b"no"), (200, {"Content-Type": "text/html"}, b"<html>")])
+def test_another_server_than_ours_is_told_apart(app: typer.Typer, sink: Any, answer: Any) -> None:
+    sink.answers = [answer]
+    result = CliRunner().invoke(app, ["demo", "--remove", "--api", sink.address])
+    assert "Is it the address of Lowtide's API?" in told(result)
+
+
+@pytest.mark.parametrize("named", [[], ["--endpoint"], ["--endpoint", "--api"]])
+def test_a_store_that_has_the_demo_is_not_given_it_twice(sink: Any, named: list[str]) -> None:
+    app = typer.Typer()
+    register(app, lambda: RunningServer(api=sink.address, otlp_http=sink.address))
+    app.command("other")(lambda: None)
+    given = [part for option in named for part in (option, sink.address)]
+    sink.stored = True
+
+    refused = CliRunner().invoke(app, ["demo", *SMALL, *given])
+    assert refused.exit_code == 1
+    assert "stored already" in told(refused)
+    assert "--again" in told(refused)
+    assert sink.received == []
+
+    assert CliRunner().invoke(app, ["demo", *SMALL, *given, "--again"]).exit_code == 0
+    assert sink.received
+
+
+def test_a_server_that_cannot_be_asked_does_not_keep_from_playing_elsewhere(sink: Any) -> None:
+    def broken() -> RunningServer | None:
+        raise LowtideError("it is starting")
+
+    app = typer.Typer()
+    register(app, broken)
+    app.command("other")(lambda: None)
+    assert CliRunner().invoke(app, ["demo", *SMALL, "--endpoint", sink.address]).exit_code == 0
+    assert sink.received
+
+
+@pytest.mark.parametrize("option", ["--endpoint", "--api"])
+@pytest.mark.parametrize(
+    "text", ["foo", "127.0.0.1:14318", "http://", "ftp://h:1", "http://h:x", "http://h:0", "http://h:1?a=b"]
+)
+def test_an_address_that_is_none_is_refused_at_once(app: typer.Typer, option: str, text: str) -> None:
+    result = CliRunner().invoke(app, ["demo", *SMALL, option, text], terminal_width=300)
+    assert result.exit_code == 2
+    assert "is no address; write http://HOST:PORT" in " ".join(result.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("option", ["--manifest", "--manifest-ids", "--truth"])
+def test_files_are_tried_before_anything_is_sent(
+    app: typer.Typer, sink: Any, tmp_path: Path, option: str
+) -> None:
+    path = tmp_path / "missing" / "file"
+    result = CliRunner().invoke(app, ["demo", *SMALL, "--endpoint", sink.address, option, str(path)])
+    assert result.exit_code == 2
+    assert "cannot be written" in " ".join(result.output.replace("│", " ").split())
     assert sink.received == []
 
 

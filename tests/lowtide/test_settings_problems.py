@@ -272,3 +272,25 @@ def test_another_currency_needs_its_rate() -> None:
 
     loaded = load_settings(environ={"LOWTIDE_CURRENCY": "EUR", "LOWTIDE_ANALYTICS__EXCHANGE_RATE": "0.86"})
     assert loaded.settings.currency == "EUR"
+
+
+def test_two_ports_of_ours_that_are_the_same_are_named_with_each_other() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ={"LOWTIDE_API__PORT": "5000", "LOWTIDE_COLLECTOR__GRPC_PORT": "5000"})
+    assert "api.port and collector.grpc_port are both 5000" in str(caught.value)
+    with pytest.raises(SettingsError, match=r"api\.port and collector\.http_port are both 4318"):
+        load_settings(environ={"LOWTIDE_API__PORT": "4318"})
+    with pytest.raises(SettingsError, match=r"collector\.http_port and collector\.grpc_port are both 4317"):
+        load_settings(environ={"LOWTIDE_COLLECTOR__HTTP_PORT": "4317"})
+
+
+def test_the_same_port_on_other_addresses_is_another_port() -> None:
+    given = {"LOWTIDE_API__PORT": "4318", "LOWTIDE_COLLECTOR__LISTEN": "127.0.0.2"}
+    assert load_settings(environ=given).settings.api.port == 4318
+    with pytest.raises(SettingsError, match="are both 4318"):
+        load_settings(environ=given | {"LOWTIDE_COLLECTOR__LISTEN": "::", "LOWTIDE_INSECURE": "true"})
+
+
+def test_any_free_port_may_be_asked_for_more_than_once() -> None:
+    ports = ("LOWTIDE_API__PORT", "LOWTIDE_COLLECTOR__HTTP_PORT", "LOWTIDE_COLLECTOR__GRPC_PORT")
+    assert load_settings(environ=dict.fromkeys(ports, "0")).settings.api.port == 0

@@ -19,13 +19,23 @@ OPENING = [
     "open_engine",
     "migrate",
     "start_loader",
+    "bind_api",
     "start_collector",
     "start_api",
 ]
-CLOSING = ["stop_api", "stop_collector", "stop_loader", "close_engine", "close_spool", "close_lock"]
+CLOSING = [
+    "stop_api",
+    "stop_collector",
+    "unbind_api",
+    "stop_loader",
+    "close_engine",
+    "close_spool",
+    "close_lock",
+]
 CLOSES = {
     "open_lock": "close_lock", "open_spool": "close_spool", "open_engine": "close_engine",
-    "start_loader": "stop_loader", "start_collector": "stop_collector", "start_api": "stop_api",
+    "start_loader": "stop_loader", "bind_api": "unbind_api",
+    "start_collector": "stop_collector", "start_api": "stop_api",
 }  # fmt: skip
 
 
@@ -44,7 +54,11 @@ class Noting:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in {*OPENING, *CLOSING}:
             raise AttributeError(name)
-        return self._async(name) if name.endswith(("_collector", "_api")) else self._plain(name)
+        return (
+            self._async(name)
+            if name.endswith("_collector") or name in {"start_api", "stop_api"}
+            else self._plain(name)
+        )
 
     def _plain(self, name: str) -> Callable[..., None]:
         def call(*given: float) -> None:

@@ -148,6 +148,7 @@ def test_a_port_in_use_is_named_with_its_flag(launch: Any, tmp_path: Path) -> No
             assert one.process.wait(60) == 1
             told = one.told()
             assert f"port {port} on 127.0.0.1 is in use by another process" in told
+            assert "OTLP is received" not in told, "nothing is taken by a server that cannot start"
             assert f"another port with {flag} " in told
             assert "Traceback" not in told
             assert one.said() == []

@@ -19,6 +19,14 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 ANY_PORTS = ("--api-port", "0", "--otlp-http-port", "0", "--otlp-grpc-port", "0")
 WAIT_S = 120.0
+LEFT = " UNION ALL ".join(
+    f"SELECT '{table}' AS kept, count() AS n FROM {table} HAVING n > 0"  # noqa: S608 - names of ours
+    for table in (
+        "otel_traces", "otel_logs", "metric_samples", "metric_series", "otel_traces_trace_id_ts",
+        "half_edges", "activity_1s", "red_1m", "usage_1m", "nodes_1m", "telemetry_volume_1h", "workloads",
+    )
+)  # fmt: skip
+"""The tables that still hold anything, with how much."""
 
 
 def command(server: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -63,6 +71,11 @@ def test_from_nothing_to_the_tables_and_back(launch: Any) -> None:
     address = told.partition("Open ")[2].partition(" ")[0]
     assert httpx2.get(address, timeout=60, trust_env=False).status_code == 200
     stop_with_its_demo(first)
+    served = launch.serve()
+    twice = command(served, "demo", "--days", "0.01")
+    assert twice.returncode == 1
+    assert "stored already" in twice.stderr
+    served.stop()
 
     again = launch("quickstart", "--once", *ANY_PORTS)
     assert again.process.wait(WAIT_S) == 0, again.told()
@@ -79,6 +92,29 @@ def test_from_nothing_to_the_tables_and_back(launch: Any) -> None:
     assert rows(server) == 2, "the log record and its sender"
     cost = command(server, "cost", "--output", "json")
     assert [row["name"] for row in json.loads(cost.stdout)] == ["total"]
+
+
+def test_removal_ends_the_demo_that_plays(launch: Any) -> None:
+    running = launch("quickstart", "--days", "0.01", *ANY_PORTS)
+    told = wait_for_tables(running)
+    address = told.partition("Open ")[2].partition(" ")[0]
+
+    removed = command(running, "demo", "--remove")
+
+    assert removed.returncode == 0, removed.stderr
+    assert "rows removed in" in removed.stderr
+    assert "otel_traces" in removed.stderr
+    assert "The demo is no longer played; Lowtide goes on." in running.told()
+    assert Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text() == ""
+    with httpx2.Client(base_url=address, timeout=60, trust_env=False) as asking:
+        left = asking.post("/sql", params={"default_format": "JSONEachRow"}, content=LEFT.encode())
+        assert left.status_code == 200, left.text
+        assert left.text == ""
+        assert asking.get("/api/v1/demo").json() == {"stored": False, "removal": None}
+    again = command(running, "demo", "--remove")
+    assert again.returncode == 0
+    assert "nothing of it is stored" in again.stderr
+    assert running.stop() == 0, running.told()
 
 
 def wait_for_tables(running: Any) -> str:

@@ -14,8 +14,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogram, His
 
 from ingest.signals import Signal
 from ingest.store.engine import Session
-from ingest.store.removal import RULES, has_demo, remove_demo
-from ingest.store.sql import load_sql
+from ingest.store.removal import EVIDENCE, RULES, Step, has_demo, remove_demo
 
 NOW_NS = time.time_ns()
 DEMO = {"lowtide.demo": "true"}
@@ -115,10 +114,11 @@ def test_everything_else_stays_as_it_is(session: Session, tenant: str, send: Cal
     assert has_demo(session)
     removed = remove_demo(session)
 
-    assert {table for table, rows in removed.items() if not rows} == set()
+    assert removed.finished
+    assert {table for table, rows in removed.rows.items() if not rows} == set()
     assert contents(session, tenant) == before
     assert not has_demo(session)
-    assert set(remove_demo(session).values()) == {0}
+    assert set(remove_demo(session).rows.values()) == {0}
 
 
 def test_what_both_sent_under_one_name_stays_in_the_rollups(
@@ -138,29 +138,129 @@ def test_what_both_sent_under_one_name_stays_in_the_rollups(
     assert not has_demo(session)
 
 
-@pytest.mark.parametrize("broken_at", ["otel_traces"])
+@pytest.mark.parametrize("broken_at", ["half_edges", "metric_series", "otel_traces", "workloads"])
 def test_a_removal_that_broke_off_is_finished_by_the_next(
-    session: Session, tenant: str, send: Callable[..., None], monkeypatch: pytest.MonkeyPatch, broken_at: str
+    session: Session, tenant: str, send: Callable[..., None], broken_at: str
+) -> None:
+    def breaks(step: Step) -> None:
+        if step.table == broken_at:
+            raise RuntimeError("broken off")
+
+    send("quote")
+    before = contents(session, tenant)
+    send("tax", DEMO)
+    with pytest.raises(RuntimeError):
+        remove_demo(session, tell=breaks)
+
+    assert remove_demo(session).finished
+    assert contents(session, tenant) == before
+
+
+@pytest.mark.parametrize("arrives_at", ["metric_samples", "red_1m", "otel_logs", "otel_traces", "workloads"])
+def test_what_the_demo_sends_during_a_removal_goes_too(
+    session: Session, tenant: str, send: Callable[..., None], arrives_at: str
+) -> None:
+    arrivals = iter(["late"])
+
+    def sends(step: Step) -> None:
+        if step.table == arrives_at and (name := next(arrivals, None)):
+            send(name, DEMO)
+
+    send("quote")
+    before = contents(session, tenant)
+    send("tax", DEMO)
+    removed = remove_demo(session, tell=sends)
+
+    assert removed.finished
+    assert contents(session, tenant) == before
+
+
+def test_a_demo_that_never_stops_is_told_apart_and_leaves_nothing_unknown(
+    session: Session, tenant: str, send: Callable[..., None]
+) -> None:
+    def sends(step: Step) -> None:
+        if step.table in {"red_1m", "workloads"}:
+            send("tax", DEMO)
+
+    send("quote")
+    before = contents(session, tenant)
+    send("tax", DEMO)
+
+    removed = remove_demo(session, tell=sends)
+    assert not removed.finished
+    assert removed.rows["otel_traces"] >= 7
+    assert has_demo(session)
+
+    assert remove_demo(session).finished
+    assert contents(session, tenant) == before
+
+
+def test_an_insert_that_was_under_way_is_waited_for(
+    session: Session, tenant: str, send: Callable[..., None]
+) -> None:
+    send("quote")
+    before = contents(session, tenant)
+    under_way = iter(["tax"])
+
+    def settle() -> None:
+        for name in under_way:
+            send(name, DEMO)
+
+    removed = remove_demo(session, settle=settle)
+
+    assert removed.finished
+    assert removed.rows["otel_traces"] == 7
+    assert contents(session, tenant) == before
+
+
+def test_calls_of_the_demo_are_known_without_their_spans(
+    session: Session, tenant: str, send: Callable[..., None]
 ) -> None:
     send("quote")
     before = contents(session, tenant)
     send("tax", DEMO)
-    with monkeypatch.context() as patch:
-        patch.setattr("ingest.store.removal.load_sql", _fails_at(broken_at))
-        with pytest.raises(RuntimeError):
-            remove_demo(session)
+    session.execute(
+        "ALTER TABLE otel_traces DELETE WHERE ResourceAttributes['lowtide.demo'] = 'true'",
+        settings={"mutations_sync": 2},
+    )
 
     remove_demo(session)
 
+    assert contents(session, tenant)["half_edges"] == before["half_edges"]
+
+
+def test_parts_of_the_demo_alone_are_dropped_and_shared_ones_rewritten(
+    session: Session, tenant: str, send: Callable[..., None]
+) -> None:
+    send("quote")
+    send("tax", DEMO)
+    session.execute("OPTIMIZE TABLE otel_traces FINAL")  # one part with both, a day
+    before = session.value("SELECT count() FROM otel_traces WHERE tenant = {t:String}", {"t": tenant})
+    send("paper", DEMO)
+
+    removed = remove_demo(session)
+
+    after = session.value("SELECT count() FROM otel_traces WHERE tenant = {t:String}", {"t": tenant})
+    assert (before, removed.rows["otel_traces"], after) == (14, 14, 7)
+
+
+def test_a_part_that_was_merged_meanwhile_is_left_to_the_next_round(
+    session: Session, tenant: str, send: Callable[..., None]
+) -> None:
+    """What was looked at may be gone; nothing is lost, and nothing is counted twice."""
+
+    def merges(step: Step) -> None:
+        if step.round == 1 and step.table == "metric_samples":  # after the parts were noted
+            for table in EVIDENCE:
+                session.execute(f"OPTIMIZE TABLE {table} FINAL")
+
+    send("quote")
+    before = contents(session, tenant)
+    send("tax", DEMO)
+    send("tax", DEMO)
+
+    removed = remove_demo(session, tell=merges)
+
+    assert removed.finished
+    assert removed.rows["otel_traces"] == 14
     assert contents(session, tenant) == before
-
-
-def _fails_at(table: str) -> Callable[[str, str], str]:
-    order = iter(RULES)
-
-    def load(package: str, name: str) -> str:
-        if next(order) == table:
-            raise RuntimeError("broken off")
-        return load_sql(package, name)
-
-    return load
