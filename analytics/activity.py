@@ -31,12 +31,19 @@ MOST: Final = 0.6
 @dataclass(frozen=True, slots=True)
 class Activity:
     """What was seen of everything in a window: requests by workload and hour, and the other witnesses by
-    workload.
+    workload. `waited_for` holds the `workload_id` of those whose callers wait for an answer.
     """
 
     hours: pl.DataFrame
     witnesses: pl.DataFrame
     traffic: pl.DataFrame
+    waited_for: pl.DataFrame
+
+    @property
+    def first_at(self) -> datetime | None:
+        """When the first request began."""
+        first = self.hours["first_request_at"].min()
+        return first if isinstance(first, datetime) else None
 
 
 def activity_of(
@@ -53,7 +60,7 @@ def activity_of(
     """
     hours = requests_of(read_range(session, "requests_1h", tenant, window.start, window.end))
     if not witnesses:
-        return Activity(hours, pl.DataFrame(), pl.DataFrame())
+        return Activity(hours, pl.DataFrame(), pl.DataFrame(), pl.DataFrame())
     return Activity(
         hours=hours,
         witnesses=read(
@@ -65,6 +72,7 @@ def activity_of(
             sidecars=settings.sidecar_containers,
         ),
         traffic=read_range(session, "pod_traffic", tenant, window.start, window.end),
+        waited_for=read_range(session, "waited_for", tenant, window.start, window.end),
     )
 
 
@@ -88,15 +96,18 @@ def quiet_seconds(session: Session, chosen: pl.DataFrame, window: Window, tenant
     return pl.concat(frames)
 
 
-def heard_window(owners: pl.DataFrame, window: Window) -> Window:
-    """The part of the window in which anything was heard at all.
+def heard_window(owners: pl.DataFrame, window: Window, *firsts: datetime | None) -> Window:
+    """The part of the window in which anything was heard at all, to the second.
 
-    Where all telemetry stopped earlier, or began later, silence says nothing about the workloads.
+    Where all telemetry stopped earlier, or began later, silence says nothing about the workloads. `firsts`
+    are the oldest sample and request known: a workload is registered with the newest of what its first
+    export held, so history that arrives at once is older than that.
     """
-    first, last = owners["first_seen_at"].min(), owners["last_seen_at"].max()
+    seen, last = owners["first_seen_at"].min(), owners["last_seen_at"].max()
+    first = min((at for at in (seen, *firsts) if isinstance(at, datetime)), default=window.start)
     start, end = window.start, window.end
-    if isinstance(first, datetime) and window.start < first < window.end:
-        start = first.replace(minute=0, second=0, microsecond=0)
+    if window.start < first < window.end:
+        start = first
     if isinstance(last, datetime) and start < last < window.end:
         end = last
     return Window(start, end)
@@ -135,12 +146,9 @@ def open_hours(
     zone, in which the group has at least `share` of the requests of its mean hour; one without requests is
     always open.
     """
+    first = window.start.replace(minute=0, second=0, microsecond=0)
     all_hours = pl.DataFrame(
-        {
-            "hour": pl.datetime_range(
-                window.start, window.end, "1h", closed="left", time_zone="UTC", eager=True
-            )
-        }
+        {"hour": pl.datetime_range(first, window.end, "1h", closed="left", time_zone="UTC", eager=True)}
     ).with_columns(pl.col("hour").dt.cast_time_unit("us"))
     asked = (
         hours.join(workloads.select("workload_id", "group"), on="workload_id")

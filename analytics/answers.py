@@ -7,7 +7,7 @@ that an answer can be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal
@@ -17,14 +17,14 @@ from typing import Any, Self
 import polars as pl
 
 from analytics import queries
-from analytics.activity import Activity, activity_of, quiet_seconds
+from analytics.activity import Activity, activity_of, heard_window, quiet_seconds
 from analytics.ahead import Reader
 from analytics.cost import cost_rows, identified
 from analytics.costing import CostLines, cost_lines, day_costs
 from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer, Span
 from analytics.grouping import By
 from analytics.idle import idle_rows, judged, thresholds, with_gaps
-from analytics.notes import activity_notes, cost_notes
+from analytics.notes import activity_notes, cost_notes, service_notes
 from analytics.prices import PriceBook, load_price_book
 from analytics.queries import Session
 from analytics.recommend import recommendations
@@ -73,6 +73,11 @@ class _Facts:
     activity: Activity
     workloads: pl.DataFrame
 
+    @property
+    def heard(self) -> Window:
+        """The part of the window with any telemetry."""
+        return heard_window(self.owners, self.window, self.costs.first_at, self.activity.first_at)
+
 
 def cost_answer(
     session: Session, basis: Basis, *, by: By, window: str, now: datetime, tenant: str
@@ -108,19 +113,24 @@ def first_answers(session: Session, basis: Basis, *, window: str, now: datetime,
 
 
 def _cost(facts: _Facts, basis: Basis, by: By) -> CostAnswer:
-    about = _about(facts, basis, cost_notes(facts.costs, facts.window))
-    return CostAnswer(**about, by=by.value, rows=cost_rows(facts.costs, facts.workloads, by, basis.rate))
+    rows = cost_rows(facts.costs, facts.workloads, by, basis.rate)
+    notes = (*service_notes(rows), *cost_notes(facts.costs, facts.window))
+    return CostAnswer(**_about(facts, basis, notes), by=by.value, rows=rows)
 
 
 def _idle(facts: _Facts, basis: Basis, found: pl.DataFrame) -> IdleAnswer:
-    about = _about(facts, basis, activity_notes(found, facts.owners, facts.window))
+    about = _about(facts, basis, _activity_notes(facts, basis, found))
     return IdleAnswer(**about, thresholds=thresholds(basis.settings), rows=idle_rows(found, basis.rate))
 
 
 def _recommend(facts: _Facts, basis: Basis, found: pl.DataFrame) -> RecommendAnswer:
-    about = _about(facts, basis, activity_notes(found, facts.owners, facts.window))
+    about = _about(facts, basis, _activity_notes(facts, basis, found))
     rows = recommendations(found, about["coverage"], basis.settings, basis.rate)
     return RecommendAnswer(**about, rows=rows)
+
+
+def _activity_notes(facts: _Facts, basis: Basis, found: pl.DataFrame) -> Iterator[str]:
+    return activity_notes(found, facts.heard, facts.window, basis.settings.least_evidence_h)
 
 
 def _facts(
@@ -148,10 +158,15 @@ def _facts(
 def _judged(session: Session, basis: Basis, facts: _Facts, tenant: str) -> pl.DataFrame:
     """Every workload with a verdict, with its gaps."""
     found = judged(
-        facts.workloads, facts.owners, facts.costs, facts.activity, facts.window, basis.settings, basis.zone
+        facts.workloads, facts.owners, facts.costs, facts.activity, facts.heard, basis.settings, basis.zone
     ).filter(pl.col("verdict").is_not_null())
     seconds = quiet_seconds(session, found, facts.window, tenant)
     return with_gaps(found, seconds, basis.settings.keep_alive_s)
+
+
+def _of_the_demo(facts: _Facts) -> int:
+    seen = pl.col("last_seen_at") >= facts.window.start
+    return len(facts.owners.filter(seen & (pl.col("is_demo") != 0)))
 
 
 def _about(facts: _Facts, basis: Basis, notes: Iterable[str]) -> dict[str, Any]:
@@ -162,5 +177,6 @@ def _about(facts: _Facts, basis: Basis, notes: Iterable[str]) -> dict[str, Any]:
         "currency": basis.currency,
         "prices_retrieved_on": basis.book.retrieved_on,
         "coverage": costs.covered_s / costs.present_s if costs.present_s else None,
+        "demo_workloads": _of_the_demo(facts),
         "notes": tuple(notes),
     }

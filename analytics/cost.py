@@ -36,7 +36,9 @@ def identified(names: pl.DataFrame, owners: pl.DataFrame, settings: AnalyticsSet
     """Every workload with what it is called and who it belongs to; empty texts become names that can be
     shown.
 
-    Out: the columns of `names` and `service_namespace, service, team, application, role, is_platform`.
+    Out: the columns of `names` and `service_namespace, service, service_shown, team, application, role,
+    is_platform`. `service_shown` has the namespace before the name only where the name alone could be
+    another's.
     """
     known = owners.select("workload_id", "service_namespace", "service_name", "team", "application", "role")
     platform = pl.col("namespace").is_in(settings.platform_namespaces) & (pl.col("cluster") != "")
@@ -48,9 +50,18 @@ def identified(names: pl.DataFrame, owners: pl.DataFrame, settings: AnalyticsSet
         )
         .with_columns(
             service=pl.when(pl.col("service_name") != "").then("service_name").otherwise("workload_name"),
+            # What sends no traces says no service either; then Kubernetes tells namesakes apart.
+            service_namespace=pl.when((pl.col("service_namespace") != "") | (pl.col("service_name") != ""))
+            .then("service_namespace")
+            .otherwise("namespace"),
             team=pl.when(pl.col("team") != "").then("team").otherwise(nobody),
             application=pl.when(pl.col("application") != "").then("application").otherwise(nobody),
             is_platform=platform,
+        )
+        .with_columns(
+            service_shown=pl.when(pl.col("service_namespace").n_unique().over("service") > 1)
+            .then(_path("service_namespace", "service"))
+            .otherwise("service")
         )
         .drop("service_name")
     )
@@ -70,30 +81,32 @@ def cost_rows(costs: CostLines, workloads: pl.DataFrame, by: By, rate: Decimal) 
         total_nano=pl.sum_horizontal("cpu_nano", "memory_nano", "functions_nano"),
         is_borne=pl.col("workload_id").is_not_null(),
     )
-    requests = costs.requests.join(workloads, on="workload_id").with_columns(
-        is_borne=pl.lit(value=True), line=pl.lit("")
+    # A workload without any cost is a line as well: its requests are in the total.
+    asked_of = costs.requests.select("workload_id", "requests").join(workloads, on="workload_id", how="left")
+    both = pl.concat(
+        [lines, asked_of.with_columns(is_borne=pl.lit(value=True), line=pl.lit(""))], how="diagonal"
     )
-    key = _key(by)
     amounts = ("cpu_nano", "memory_nano", "sidecars_nano", "functions_nano", "total_nano", "used_nano")
+    keys = ("name", "shown", "service_namespace", "service")
     groups = (
-        lines.with_columns(key)
-        .group_by("name", "shown")
-        .agg(pl.col(amounts).sum(), pl.col("is_platform").all().alias("all_platform"))
-        .join(
-            requests.with_columns(key).group_by("name", "shown").agg(pl.col("requests").sum()),
-            on=["name", "shown"],
-            how="left",
+        both.with_columns(_key(by))
+        .group_by(keys)
+        .agg(
+            pl.col(amounts).sum(),
+            pl.when(pl.col("requests").count() > 0).then(pl.col("requests").sum()).alias("requests"),
+            pl.col("is_platform").all().alias("all_platform"),
+            environments=pl.col("environment").filter(pl.col("environment") != "").unique().sort(),
         )
-    )
-    groups = groups.with_columns(
-        shown=pl.when((pl.col("shown") == "direct") & pl.col("all_platform"))
-        .then(pl.lit("platform"))
-        .otherwise("shown")
+        .with_columns(
+            shown=pl.when((pl.col("shown") == "direct") & pl.col("all_platform"))
+            .then(pl.lit("platform"))
+            .otherwise("shown")
+        )
     )
     whole = groups.select(pl.col(amounts).sum()).row(0, named=True)
     asked = costs.requests["requests"].sum() if len(costs.requests) else None
     rows = [_row(group, rate, whole["total_nano"]) for group in _ordered(groups)]
-    total = {**whole, "name": "total", "shown": "total", "requests": asked}
+    total = {**whole, "name": "total", "shown": "total", "requests": asked, "service": None}
     return (*rows, _row(total, rate, whole["total_nano"]))
 
 
@@ -103,11 +116,13 @@ def _amount_of(*lines: str, column: str = "") -> pl.Expr:
 
 
 def _key(by: By) -> list[pl.Expr]:
-    """Two columns: the name of a line's group, and the kind of line it is shown as."""
+    """Columns that say of a line: the name of its group, the kind of line it is shown as, and if lines are
+    services, which one.
+    """
     names = {
         By.TEAM: pl.col("team"),
         By.APPLICATION: pl.col("application"),
-        By.SERVICE: pl.col("service"),
+        By.SERVICE: pl.col("service_shown"),
         By.WORKLOAD: _path("cluster", "namespace", "workload_name"),
         By.NAMESPACE: _path("cluster", "namespace"),
         By.CLUSTER: pl.when(pl.col("cluster") != "").then("cluster").otherwise(pl.lit(OUTSIDE)),
@@ -125,6 +140,10 @@ def _key(by: By) -> list[pl.Expr]:
         .then(pl.lit(UNOWNED))
         .otherwise(pl.lit("direct"))
         .alias("shown"),
+        *(
+            pl.when(borne & pl.lit(by is By.SERVICE)).then(pl.col(name)).alias(name)
+            for name in ("service_namespace", "service")
+        ),
     ]
 
 
@@ -151,7 +170,9 @@ def _row(group: Mapping[str, object], rate: Decimal, whole_nano: int) -> CostRow
     asked = group["requests"]
     requests = asked if isinstance(asked, float) else None
     borne = group["shown"] not in ("idle", "system")
-    each = money("total_nano") * 1_000_000 / Decimal(str(requests)) if requests and borne else None
+    each = money("total_nano") * 1_000_000 / Decimal(str(requests)) if requests and borne and total else None
+    service = group["service"]
+    environments = group["environments"] if service is not None else ()
     return CostRow(
         name=str(group["name"]),
         line=_LINES[str(group["shown"])],
@@ -164,6 +185,9 @@ def _row(group: Mapping[str, object], rate: Decimal, whole_nano: int) -> CostRow
         unused=usd(total - _integer(group["used_nano"])) * rate,
         requests=requests,
         per_million_requests=None if each is None else round(each, 9),
+        service_namespace=None if service is None else str(group["service_namespace"]),
+        service=None if service is None else str(service),
+        environments=tuple(environments) if isinstance(environments, list) else (),
     )
 
 

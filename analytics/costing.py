@@ -33,7 +33,8 @@ class CostLines:
     `names` says what each workload_id is called, `nodes_nano` and `functions_nano` is what was divided,
     `paid` says from when to when each workload bore anything of it, `requests` are the requests by workload
     (all kinds), `covered_s` of `present_s` node-seconds are known from samples; `estimated`, `unsized` and
-    `unpriced` are names of nodes, see `lines.DayCosts`.
+    `unpriced` are names of nodes, see `lines.DayCosts`; `uncosted` are names of workloads that have requests,
+    and no line.
     """
 
     lines: pl.DataFrame
@@ -48,6 +49,7 @@ class CostLines:
     estimated: tuple[str, ...] = ()
     unsized: tuple[str, ...] = ()
     unpriced: tuple[str, ...] = ()
+    uncosted: tuple[str, ...] = ()
     unlisted_functions: int = 0
     functions_without_memory: int = 0
     sampled: bool = False
@@ -63,8 +65,9 @@ def cost_lines(
     """What all days of a window cost together. `requests` are those by workload and hour. Pure."""
     function_rows, counts = _functions(requests, owners, settings, book)
     covered, present, first_at = _coverage([part.spans for part in parts])
+    lines = summed([*(part.lines for part in parts), function_rows])
     return CostLines(
-        lines=summed([*(part.lines for part in parts), function_rows]),
+        lines=lines,
         names=named([*(part.names for part in parts), requests]),
         paid=paid_times(part.paid for part in parts),
         requests=requests.group_by("workload_id").agg(pl.col("requests").sum(), pl.col("starts").sum()),
@@ -76,6 +79,7 @@ def cost_lines(
         estimated=_all(part.estimated for part in parts),
         unsized=_all(part.unsized for part in parts),
         unpriced=_all(part.unpriced for part in parts),
+        uncosted=_uncosted(requests, lines),
         unlisted_functions=counts[0],
         functions_without_memory=counts[1],
         sampled=bool((requests["requests"] > requests["starts"] + 1e-6).any()),
@@ -165,6 +169,13 @@ def _functions(
         used_nano=pl.col("functions_nano"),
     )
     return rows.select(list(LINE_SCHEMA)), (unlisted, silent)
+
+
+def _uncosted(requests: pl.DataFrame, lines: pl.DataFrame) -> tuple[str, ...]:
+    """What is asked and bears nothing, by name: nobody measured what it runs on."""
+    asked = requests.filter(pl.col("requests") > 0).unique("workload_id")
+    without = asked.join(lines, on="workload_id", how="anti")
+    return tuple(without["workload_name"].sort())
 
 
 def _all(names: Iterable[frozenset[str]]) -> tuple[str, ...]:

@@ -40,6 +40,9 @@ class Answer(Document):
     coverage: float | None = Field(
         description="Share of the nodes' time, from each one's first to its last sample, that samples cover."
     )
+    demo_workloads: int = Field(
+        default=0, description="How many of the window's workloads are of the demo's invented company."
+    )
     notes: tuple[str, ...] = Field(description="What is estimated, missing or left out, as sentences.")
 
 
@@ -58,7 +61,18 @@ class CostRow(Document):
         description="Part of `total` that was reserved and not used; not added to anything."
     )
     requests: float | None
-    per_million_requests: Money | None
+    per_million_requests: Money | None = Field(
+        description="Null without requests, and where no cost is known."
+    )
+    service_namespace: str | None = Field(
+        default=None, description="By service: its service.namespace, else its Kubernetes namespace."
+    )
+    service: str | None = Field(
+        default=None, description="By service: its service.name, else the workload's name."
+    )
+    environments: tuple[str, ...] = Field(
+        default=(), description="By service: the environments that are added up in this line."
+    )
 
 
 class CostAnswer(Answer):
@@ -69,20 +83,24 @@ class CostAnswer(Answer):
 
 
 class IdleRow(Document):
-    """A workload that is silent, long tail, or cannot be judged by its requests."""
+    """A workload that is silent, long tail, or cannot be judged by its requests, or not yet."""
 
     name: str
     kind: str
     namespace: str
     cluster: str
     environment: str
-    service: str
+    service_namespace: str = Field(description="Its service.namespace, else its Kubernetes namespace.")
+    service: str = Field(description="Its service.name, else the workload's name.")
     application: str
     team: str
     verdict: Literal[
-        "silent", "long tail", "fixed hours", "standby", "no telemetry", "works without requests"
-    ]
+        "silent", "long tail", "fixed hours", "standby", "no telemetry", "works without requests",
+        "too early to say",
+    ]  # fmt: skip
     why: str
+    evidence: Span = Field(description="The time it is judged by: it was there, and nothing was sampled.")
+    evidence_hours: float
     requests: float
     active_seconds_share: float
     active_minutes_share: float
@@ -129,6 +147,7 @@ class Recommendation(Document):
     evidence: Span
     evidence_requests: int
     evidence_hours: float
+    synchronous: bool = Field(description="Callers wait for its answers: it has SERVER spans.")
     sampled_before: datetime | None
     confidence: Literal["low", "medium"]
     reasons: tuple[str, ...]

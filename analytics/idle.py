@@ -14,10 +14,10 @@ from typing import Any, Final
 import polars as pl
 
 from analytics import gaps
-from analytics.activity import Activity, evidence_of, fixed_hours, heard_window, open_hours, shares
+from analytics.activity import Activity, evidence_of, fixed_hours, open_hours, shares
 from analytics.cost import PLATFORM, UNOWNED
 from analytics.costing import CostLines
-from analytics.documents import IdleRow
+from analytics.documents import IdleRow, Span
 from analytics.money import usd
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window
@@ -30,7 +30,8 @@ GONE_AFTER: Final = timedelta(hours=2)
 STANDBY: Final = "standby"
 SILENT, LONG_TAIL = "silent", "long tail"
 FIXED_HOURS, NO_TELEMETRY, WORKS = "fixed hours", "no telemetry", "works without requests"
-ORDER: Final = (SILENT, LONG_TAIL, FIXED_HOURS, STANDBY, NO_TELEMETRY, WORKS)
+TOO_EARLY: Final = "too early to say"
+ORDER: Final = (SILENT, LONG_TAIL, FIXED_HOURS, STANDBY, NO_TELEMETRY, WORKS, TOO_EARLY)
 
 
 def thresholds(settings: AnalyticsSettings) -> dict[str, float]:
@@ -43,6 +44,7 @@ def thresholds(settings: AnalyticsSettings) -> dict[str, float]:
         "idle_cpu_cores": settings.idle_cpu_cores,
         "idle_cpu_ratio": settings.idle_cpu_ratio,
         "idle_network_bytes_per_s": settings.idle_network_bytes_per_s,
+        "least_evidence_h": settings.least_evidence_h,
     }
 
 
@@ -51,15 +53,17 @@ def judged(
     owners: pl.DataFrame,
     costs: CostLines,
     activity: Activity,
-    window: Window,
+    heard: Window,
     settings: AnalyticsSettings,
     zone: tzinfo,
 ) -> pl.DataFrame:
     """Every workload that could be idle, with its figures and a `verdict` (null: in use, or gone).
 
-    `workloads` as `cost.identified` returns them. Amounts are nano-USD of the window.
+    `workloads` as `cost.identified` returns them, `heard` as `activity.heard_window`. Amounts are nano-USD of
+    the window.
     """
-    heard = heard_window(owners, window)
+    first_requests = activity.hours.group_by("workload_id").agg(pl.col("first_request_at").min())
+    waited_for = activity.waited_for.with_columns(waited_for=pl.lit(value=True))
     seen = owners.select(
         "workload_id", "first_seen_at", "last_seen_at", has_service=pl.col("service_name") != ""
     )
@@ -69,9 +73,14 @@ def judged(
         .join(activity.witnesses, on="workload_id", how="left")
         .join(activity.traffic, on="workload_id", how="left")
         .join(costs.paid, on="workload_id", how="left")
+        .join(first_requests, on="workload_id", how="left")
+        .join(waited_for, on="workload_id", how="left")
         .with_columns(
+            pl.col("waited_for").fill_null(value=False),
             group=_group(),
-            alive_since=pl.min_horizontal("first_seen_at", "first_sample_at", "paid_from"),
+            alive_since=pl.min_horizontal(
+                "first_seen_at", "first_sample_at", "paid_from", "first_request_at"
+            ),
         )
         .filter(~_gone(costs.paid["paid_until"].max()))
     )
@@ -87,7 +96,7 @@ def judged(
         .join(fixed_hours(bounded, activity.hours, zone), on="workload_id", how="left")
         .with_columns(network_bytes_per_s=pl.col("network_bytes") / pl.col("network_seconds"))
         .with_columns(in_tail=_in_tail(settings.long_tail_request_share), **_works(settings))
-        .with_columns(verdict=_verdict(settings))
+        .with_columns(verdict=_verdict(settings), least_evidence_h=pl.lit(settings.least_evidence_h))
     )
 
 
@@ -163,9 +172,13 @@ def _verdict(settings: AnalyticsSettings) -> pl.Expr:
         & (pl.col("open_silent_share") > settings.long_tail_silent_minutes)
         & (pl.col("open_requests_per_minute") < settings.long_tail_requests_per_minute)
     )
+    in_use = asked & ~tail.fill_null(value=False)
+    early = (pl.col("end") - pl.col("begin")).dt.total_seconds() < settings.least_evidence_h * 3600
     return (
         pl.when(pl.col("role") == STANDBY)
         .then(pl.lit(STANDBY))
+        .when(early & ~in_use)
+        .then(pl.lit(TOO_EARLY))
         .when(asked & tail & pl.col("fixed_hours").is_not_null())
         .then(pl.lit(FIXED_HOURS))
         .when(asked & tail)
@@ -186,11 +199,14 @@ def _row(row: dict[str, Any], rate: Decimal) -> IdleRow:
         namespace=row["namespace"],
         cluster=row["cluster"],
         environment=row["environment"],
+        service_namespace=row["service_namespace"],
         service=row["service"],
         application=row["application"],
         team=row["team"],
         verdict=row["verdict"],
         why=why(row),
+        evidence=Span(start=row["begin"], end=row["end"]),
+        evidence_hours=_evidence_s(row) / 3600,
         requests=row["window_requests"],
         active_seconds_share=row["active_seconds_share"] or 0.0,
         active_minutes_share=row["active_minutes_share"] or 0.0,
@@ -201,6 +217,16 @@ def _row(row: dict[str, Any], rate: Decimal) -> IdleRow:
         cpu_floor_cores=row["cpu_floor_cores"],
         network_bytes_per_s=row["network_bytes_per_s"],
     )
+
+
+def _evidence_s(row: dict[str, Any]) -> float:
+    length: timedelta = row["end"] - row["begin"]
+    return length.total_seconds()
+
+
+def _length(seconds: float) -> str:
+    """A length of time for a sentence, never rounded up."""
+    return f"{int(seconds // 60)} min" if seconds < 3600 else f"{int(seconds // 3600)} h"
 
 
 def _percent(share: float) -> str:
@@ -218,6 +244,10 @@ def why(row: dict[str, Any]) -> str:
                 f"silent in {_percent(row['open_silent_share'])} of its application's open minutes, "
                 f"{row['open_requests_per_minute'] * 60:.3g} requests/h then"
             )
+        case "too early to say":
+            needed = f"less than {row['least_evidence_h']:g} h"
+            sampled = "unsampled " if row["sampled_until"] is not None else ""
+            return f"{_length(_evidence_s(row))} of {sampled}evidence, {needed}"
         case "fixed hours":
             return f"used in {row['fixed_hours']} fixed hours of the window, and hardly outside them"
         case "silent":

@@ -6,14 +6,15 @@ concerns this answer; but what no cost table counts yet is always said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import polars as pl
 
-from analytics.activity import heard_window
 from analytics.costing import CostLines
+from analytics.documents import CostRow
+from analytics.idle import TOO_EARLY
 from analytics.window import Window
 
 _NAMED: Final = 3
@@ -35,6 +36,12 @@ def cost_notes(costs: CostLines, window: Window) -> Iterator[str]:
         )
     if costs.unpriced:
         yield f"not in the costs: {_list(costs.unpriced)}, since nobody said how large, or of which type."
+    if costs.uncosted:
+        send, whose = ("sends", "its") if len(costs.uncosted) == 1 else ("send", "their")
+        yield (
+            f"{_counted(len(costs.uncosted), 'service')} {send} requests but no usage metrics; {whose} cost "
+            f"is not known and stands at 0: {_list(costs.uncosted)}."
+        )
     if costs.unlisted_functions:
         yield (
             f"estimated: {_counted(costs.unlisted_functions, 'function')} without a plan in the price book, "
@@ -55,9 +62,17 @@ def cost_notes(costs: CostLines, window: Window) -> Iterator[str]:
     yield "Not counted yet: storage, network, load balancers, control planes, discounts and taxes."
 
 
-def activity_notes(found: pl.DataFrame, owners: pl.DataFrame, window: Window) -> Iterator[str]:
-    """What to know about an answer on activity."""
-    heard = heard_window(owners, window)
+def service_notes(rows: Iterable[CostRow]) -> Iterator[str]:
+    """What to know about a cost table by service: which lines are sums over environments."""
+    several = [f"{row.name} ({', '.join(row.environments)})" for row in rows if len(row.environments) > 1]
+    if several:
+        yield f"A service's environments are added up: {_list(several)}."
+
+
+def activity_notes(
+    found: pl.DataFrame, heard: Window, window: Window, least_evidence_h: float
+) -> Iterator[str]:
+    """What to know about an answer on activity. `heard` is the part of the window with any telemetry."""
     if heard.end < window.end - _LATE:
         yield (
             f"All telemetry ends at {heard.end:%Y-%m-%d %H:%M} UTC; workloads are judged until then, since "
@@ -71,6 +86,12 @@ def activity_notes(found: pl.DataFrame, owners: pl.DataFrame, window: Window) ->
         yield (
             f"sampled before {last:%Y-%m-%d %H:%M} UTC: of {_counted(len(sampled), 'workload')}, requests "
             f"before then are a sample. Counts are corrected; gaps are looked at only after it."
+        )
+    early = found.filter(pl.col("verdict") == TOO_EARLY)
+    if len(early):
+        yield (
+            f"Too early to say of {_counted(len(early), 'workload')}: a verdict needs {least_evidence_h:g} h "
+            f"of evidence (analytics.least_evidence_h)."
         )
     late = found.filter(pl.col("alive_since") > heard.start + _LATE)
     if len(late):

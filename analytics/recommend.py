@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import polars as pl
 
@@ -70,6 +70,7 @@ def _row(
 ) -> Recommendation:
     in_cluster = row["workload_kind"] != "Service"
     to_week = WEEK_S / row["span_s"]
+    doubts = tuple(_doubts(row, coverage, settings))
     return Recommendation(
         id=stable_id(
             "scale-to-zero", row["cluster"], "" if in_cluster else row["environment"], row["namespace"],
@@ -95,35 +96,42 @@ def _row(
         evidence=Span(start=row["begin"], end=row["end"]),
         evidence_requests=row["starts"],
         evidence_hours=row["span_s"] / 3600,
+        synchronous=row["waited_for"],
         sampled_before=row["sampled_until"],
-        confidence=_confidence(row, coverage),
-        reasons=tuple(_reasons(row, coverage)),
+        confidence="low" if doubts else "medium",
+        reasons=(*doubts, *_remarks(row)),
     )  # fmt: skip
 
 
-def _confidence(row: dict[str, Any], coverage: float | None) -> Literal["low", "medium"]:
-    """Medium at best: nothing has been replayed, and nobody has looked who waits for the workload."""
-    whole_week = row["span_s"] >= WEEK_S
-    return (
-        "medium"
-        if whole_week and (coverage or 0.0) >= GOOD_COVERAGE and row["workload_kind"] != "Service"
-        else "low"
-    )
-
-
-def _reasons(row: dict[str, Any], coverage: float | None) -> Iterator[str]:
-    if row["sampled_until"] is not None:
+def _doubts(row: dict[str, Any], coverage: float | None, settings: AnalyticsSettings) -> Iterator[str]:
+    """What makes the confidence low. Without any it is medium, which is the best: nothing was replayed."""
+    cold_starts = row["cold_starts"] * WEEK_S / row["span_s"]
+    if row["waited_for"] and cold_starts > settings.bearable_cold_starts_per_week:
+        yield (
+            f"callers wait for it, and would for {cold_starts:,.0f} cold starts a week, more than "
+            f"{settings.bearable_cold_starts_per_week:g}"
+        )
+    if row["sampled_until"] is not None and row["span_s"] < WEEK_S:
         until = row["sampled_until"].astimezone(UTC)
         yield f"sampled before {until:%Y-%m-%d %H:%M} UTC: only the time after it is used"
     if row["span_s"] < WEEK_S:
         yield f"{row['span_s'] / 3600:.0f} h of evidence, less than a week"
-    if coverage is not None and coverage < GOOD_COVERAGE:
+    if coverage is None:
+        yield "no usage samples of nodes"
+    elif coverage < GOOD_COVERAGE:
         yield f"usage samples cover {coverage:.0%} of the nodes' time"
     if row["workload_kind"] == "Service":
         yield "a machine of its own: the money is freed only by moving off it"
+
+
+def _remarks(row: dict[str, Any]) -> Iterator[str]:
+    """What to know of it besides."""
+    if row["sampled_until"] is not None and row["span_s"] >= WEEK_S:
+        until = row["sampled_until"].astimezone(UTC)
+        yield f"sampled before {until:%Y-%m-%d %H:%M} UTC: only the time after it is used"
     if row["sidecars_nano"]:
         yield "its sidecar's reservation is free only if the whole pod goes"
     if row["verdict"] == SILENT and not row["has_service"]:
         yield "it has never sent a request or a trace; CPU and network speak for its silence"
-    yield "start time and who waits for it are not looked at yet"
+    yield "how long it takes to start is not looked at yet"
     yield "a freed reservation saves money only once a node can go"

@@ -115,6 +115,13 @@ class AnalyticsSettings(BaseModel):
     least_evidence_h: float = Field(
         default=24.0,
         ge=1,
-        description="Hours of unsampled requests without which no recommendation is made. A day, because "
-        "traffic repeats daily at the least.",
+        description="Hours of evidence (time in which a workload was there and none of its requests were "
+        "sampled) without which there is no verdict and no recommendation. A day, because traffic repeats "
+        "daily at the least.",
+    )
+    bearable_cold_starts_per_week: float = Field(
+        default=50.0,
+        ge=0,
+        description="Cold starts a week above which a recommendation has low confidence where callers wait "
+        "for the answer (SERVER spans). 50, about seven a day: more of them are noticed.",
     )

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
-from api.guard import BodyLimit, HostGuard, SecurityHeaders, known_parameters
+from api.guard import BodyLimit, HeadAsGet, HostGuard, SecurityHeaders, known_parameters
 from api.problems import install
 from api.settings import ApiSettings
 
@@ -46,6 +46,7 @@ def create_app(settings: ApiSettings, routers: Routers, *, loopback_only: bool) 
             Middleware(SecurityHeaders),
             Middleware(HostGuard, loopback_only=loopback_only),
             Middleware(BodyLimit, limit_bytes=settings.max_body_bytes),
+            Middleware(HeadAsGet),
         ],
     )
     install(app)

@@ -3,8 +3,8 @@ application.
 
 `HostGuard` answers only to names of this machine while the API listens on loopback, so that a web page
 elsewhere cannot reach it through a name of its own (DNS rebinding), and lets no foreign page change anything.
-`BodyLimit` counts bodies as they arrive. `SecurityHeaders` tells browsers to run and load nothing that is not
-ours.
+`BodyLimit` counts bodies as they arrive. `HeadAsGet` answers HEAD wherever GET is answered. `SecurityHeaders`
+tells browsers to run and load nothing that is not ours.
 
 `known_parameters` is a dependency for routers whose parameters are all declared. The trap: the bodies of
 streaming answers pass here piece by piece; nothing may be buffered.
@@ -12,6 +12,7 @@ streaming answers pass here piece by piece; nothing may be buffered.
 
 from __future__ import annotations
 
+from collections import Counter
 from http import HTTPStatus
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from fastapi import Request, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import ApiError, problem
@@ -141,6 +143,35 @@ class BodyLimit:
         )
 
 
+class HeadAsGet:
+    """Answers HEAD wherever GET is answered, without the body; a route of its own for HEAD goes first."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http" or scope["method"] != "HEAD" or _is_answered(scope):
+            await self._app(scope, receive, send)
+            return
+        as_get = {**scope, "method": "GET"}
+        if not _is_answered(as_get):
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app(as_get, receive, without_body)
+
+
+def _is_answered(scope: Scope) -> bool:
+    """Whether there is a route for the scope's path and method."""
+    return any(route.matches(scope)[0] is Match.FULL for route in scope["app"].routes)
+
+
 class SecurityHeaders:
     """Adds to every answer what keeps a browser from being used against its owner."""
 
@@ -162,13 +193,25 @@ class SecurityHeaders:
 
 
 async def known_parameters(request: Request) -> None:
-    """Refuse query parameters the route does not know: a misspelt one must not be ignored."""
+    """Refuse query parameters the route does not know, and those given twice: a misspelt one must not be
+    ignored, nor one of two.
+    """
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
         return
     declared = get_flat_params(route.dependant)
     known = {field.alias for field in declared if isinstance(field.field_info, params.Query)}
-    unknown = sorted(set(request.query_params) - known)
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = sorted(name for name, times in given.items() if times > 1 and name in known)
+    if repeated:
+        raise ApiError(
+            HTTPStatus.BAD_REQUEST,
+            "repeated-parameter",
+            "A parameter is given twice",
+            f"{', '.join(repeated)} may be given once.",
+            members={"repeated": repeated},
+        )
+    unknown = sorted(given.keys() - known)
     if unknown:
         taken = ", ".join(sorted(known)) or "none"
         raise ApiError(

@@ -74,10 +74,16 @@ def page_router(
     @router.get("/")
     async def front(
         window: WindowParameter = DEFAULT_WINDOW,
-        by: Annotated[By | None, Query(description="What the lines of the cost table are.")] = None,
+        by: Annotated[str, Query(max_length=100, description="What the lines of the cost table are.")] = "",
     ) -> HTMLResponse:
-        found = await answering.answers((window, by))
-        return await run_in_threadpool(drawn, window, by, found)
+        try:
+            key = By(by) if by else None
+        except ValueError:
+            keys = ", ".join(By)
+            wrong = _Found(0.0, None, f"{by!r} is not one of {keys}.", HTTPStatus.BAD_REQUEST)
+            return await run_in_threadpool(drawn, window, None, wrong)
+        found = await answering.answers((window, key))
+        return await run_in_threadpool(drawn, window, key, found)
 
     @router.get("/static/lowtide.css")
     async def style(

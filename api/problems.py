@@ -25,6 +25,7 @@ from ingest.store.errors import StoreError, StoreUnavailableError
 MEDIA_TYPE = "application/problem+json"
 _TYPES = "urn:lowtide:problem:"
 _RETRY_AFTER_S = 5
+_OTLP_PATHS = frozenset({"/v1/traces", "/v1/metrics", "/v1/logs"})
 
 
 class ApiError(Exception):
@@ -99,6 +100,8 @@ async def _of_the_framework(request: Request, error: Exception) -> Response:
     detail = str(error.detail)
     if status == HTTPStatus.NOT_FOUND and detail == phrase:
         detail = f"There is nothing at {request.url.path}."
+        if request.url.path in _OTLP_PATHS:
+            detail += " OTLP has a port of its own (4318 for HTTP, 4317 for gRPC unless set otherwise)."
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method} is not possible at {request.url.path}."
     kind = phrase.lower().replace(" ", "-")

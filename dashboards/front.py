@@ -7,6 +7,7 @@ the template engine and nothing is ever marked as safe.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
@@ -18,11 +19,15 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analytics.documents import CostAnswer, CostRow, IdleAnswer, RecommendAnswer
+from analytics.documents import CostAnswer, CostRow, IdleAnswer, IdleRow, RecommendAnswer
 from dashboards import notation
 
 SHOWN_COSTS = 50
-SHOWN_IDLE = 20
+SHOWN_IDLE = {
+    "silent": 10, "long tail": 10, "fixed hours": 5, "standby": 5, "no telemetry": 5,
+    "works without requests": 5, "too early to say": 0,
+}  # fmt: skip
+"""Lines by verdict, so that the rare ones are not cut off by a long list of others."""
 SHOWN_RECOMMENDATIONS = 10
 
 _WINDOWS = (("24h", "a day"), ("7d", "a week"), ("4w", "four weeks"), ("9w", "nine weeks"))
@@ -75,6 +80,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Freed:
+    """What the candidates of one confidence would free together."""
+
+    confidence: str
+    count: int
+    freed_per_week: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
     """The answers of one window. There is at least one table of costs; all have the same total."""
 
@@ -100,9 +114,33 @@ class Answers:
         return next((row for row in self.costs[0].rows if row.line == "idle"), None)
 
     @property
-    def freed_per_week(self) -> Decimal:
-        """What all candidates together would free."""
-        return sum((row.freed_per_week for row in self.recommend.rows), Decimal(0))
+    def freed(self) -> Sequence[Freed]:
+        """What the candidates of each confidence would free together, the better one first."""
+        sums = []
+        for confidence in ("medium", "low"):
+            freed = [row.freed_per_week for row in self.recommend.rows if row.confidence == confidence]
+            if freed:
+                sums.append(Freed(confidence, len(freed), sum(freed, Decimal(0))))
+        return sums
+
+    @property
+    def idle_shown(self) -> Sequence[IdleRow]:
+        """The first lines of every verdict; of those it is too early to judge, there is nothing to show."""
+        rows: list[IdleRow] = []
+        for verdict in self._verdicts:
+            rows += [row for row in self.idle.rows if row.verdict == verdict][: SHOWN_IDLE[verdict]]
+        return rows
+
+    @property
+    def idle_hidden(self) -> Sequence[str]:
+        """How many of each verdict are left out, in words."""
+        every: Counter[str] = Counter(row.verdict for row in self.idle.rows)
+        shown: Counter[str] = Counter(row.verdict for row in self.idle_shown)
+        return [f"{every[one] - shown[one]} {one}" for one in self._verdicts if every[one] > shown[one]]
+
+    @property
+    def _verdicts(self) -> Sequence[str]:
+        return tuple(dict.fromkeys(row.verdict for row in self.idle.rows))
 
     @property
     def common_reasons(self) -> Sequence[str]:
@@ -166,7 +204,6 @@ def render_front(front: Front) -> str:
         style=_style_version(),
         when=lambda at: notation.MISSING if at is None else notation.instant(at, front.zone),
         shown_costs=SHOWN_COSTS,
-        shown_idle=SHOWN_IDLE,
         shown_recommendations=SHOWN_RECOMMENDATIONS,
     )
 

@@ -65,9 +65,11 @@ def tell(run: Invocation, settings: Settings, answer: Answer, what: str) -> None
     cover = (
         ""
         if answer.coverage is None
-        else f" Usage samples cover {share(answer.coverage)} of the nodes' time."
+        else f" Usage samples cover {share(answer.coverage)} of the nodes' time since their first one."
     )
     run.note(f"In {answer.currency}, from list prices of {answer.prices_retrieved_on}.{cover}")
+    if answer.demo_workloads:
+        run.note(f"* {answer.demo_workloads} workloads are of the demo's invented company.")
     for remark in answer.notes:
         run.note(f"* {remark}")
     run.note("\n")

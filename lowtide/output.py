@@ -276,20 +276,46 @@ def _write_table(rows: Iterable[Row], columns: Sequence[Column], stream: TextIO,
 
     console = Console(file=stream, highlight=False, emoji=False, markup=False, soft_wrap=False)
     # Without a terminal nothing is wrapped, so that a line is a row; on one, figures are never cut: a table
-    # that is
-    # too wide for the screen is written too wide.
-    wanted = sum(natural) + gaps
-    width = max(sum(least) + gaps, min(wanted, console.width)) if console.is_terminal else wanted
+    # that is too wide for the screen is written too wide.
+    widths = _fitted(natural, least, console.width - gaps) if console.is_terminal else natural
     table = Table(
         box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", collapse_padding=True
     )
-    for title, column, fixed, low in zip(titles, columns, figures, least, strict=True):
-        table.add_column(
-            Text(title), justify=column.side.value, no_wrap=fixed, overflow="fold", min_width=low
-        )
+    for title, column, width in zip(titles, columns, widths, strict=True):
+        # Wrapped here already: the table itself would cut what does not fit to the cell.
+        table.add_column(Text(_wrapped(title, width)), justify=column.side.value, no_wrap=True, width=width)
     for line in cells:
-        table.add_row(*(Text(cell) for cell in line))
-    console.width = max(width, 1)
+        table.add_row(*(Text(_wrapped(cell, width)) for cell, width in zip(line, widths, strict=True)))
+    console.width = max(sum(widths) + gaps, 1)
     with console.capture() as capture:
         console.print(table)
     stream.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+def _fitted(natural: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Widths of columns that together need at most `room`: the widest narrowed first, none below its
+    least.
+    """
+    for limit in range(max(natural, default=0), 0, -1):
+        widths = [max(low, min(wide, limit)) for wide, low in zip(natural, least, strict=True)]
+        if sum(widths) <= room:
+            return widths
+    return list(least)
+
+
+def _wrapped(text: str, width: int) -> str:
+    """The text in lines of at most `width` cells, broken at spaces; a longer word is broken where it must."""
+    from rich.cells import cell_len, chop_cells
+
+    if cell_len(text) <= width:
+        return text
+    lines = [""]
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
+        if cell_len(joined) <= width:
+            lines[-1] = joined
+            continue
+        if not lines[-1]:
+            lines.pop()
+        lines += chop_cells(word, width) if word else [""]
+    return "\n".join(lines)

@@ -18,6 +18,7 @@ SELECT
     argMaxIf(resource['cloud.platform'], seen_at, resource['cloud.platform'] != '') AS platform,
     toFloat64OrZero(argMaxIf(resource['faas.max_memory'], seen_at, resource['faas.max_memory'] != '')) AS memory_bytes,
     groupUniqArrayIf(toString(node), cluster = '' AND node != '') AS hosts,
+    max(resource['lowtide.demo'] = 'true') AS is_demo,
     min(first_at) AS first_seen_at,
     max(seen_at) AS last_seen_at
 FROM

@@ -15,6 +15,7 @@ SELECT
     toFloat64(sum(busy_weighted_ns)) / 1e9 AS busy_s,
     uniqExactIf(second, seconds.starts > 0) AS active_seconds,
     uniqExactIf(toStartOfMinute(second), seconds.starts > 0) AS active_minutes,
+    minIf(second, seconds.starts > 0) AS first_request_at,
     maxIf(second, seconds.starts > 0) AS last_request_at,
     sum(seconds.cold_starts) AS cold_starts
 FROM

@@ -21,8 +21,30 @@ if TYPE_CHECKING:
     from analytics.documents import CostAnswer
     from ingest.store.engine import Session
 
+
+def _window(given: str) -> str:
+    """The option's text if it is a window: a wrong one is wrong usage, whoever would answer."""
+    from datetime import UTC, datetime
+
+    from analytics.errors import WindowError
+    from analytics.window import parse_window
+
+    try:
+        parse_window(given, datetime.now(UTC))
+    except WindowError as error:
+        raise typer.BadParameter(str(error)) from error
+    return given
+
+
 WindowOption = Annotated[
-    str, typer.Option("--window", "-w", help="7d, 24h, 4w, or START/END as ISO 8601 times with offset.")
+    str,
+    typer.Option(
+        "--window",
+        "-w",
+        help="7d, 24h, 4w, or START/END as ISO 8601 times with offset. Its start is moved back to a full "
+        "hour; the answer says the exact span.",
+        callback=_window,
+    ),
 ]
 
 
@@ -73,4 +95,11 @@ def columns(by: By, currency: str, output: Output) -> list[Column]:
     ]
     if output is Output.TABLE:
         return shown
-    return [*shown, Column("line", "Line"), money("per_million_requests", "Per million requests")]
+    more = [Column("line", "Line"), money("per_million_requests", "Per million requests")]
+    if by is By.SERVICE:
+        more += [
+            Column("service_namespace", "Service namespace"),
+            Column("service", "Service name"),
+            Column("environments", "Environments"),
+        ]
+    return [*shown, *more]

@@ -13,7 +13,8 @@ import typer
 
 from lowtide.cli.cost import WindowOption
 from lowtide.cli.invocation import OutputOption, invocation
-from lowtide.output import Column, Output, Unit, render
+from lowtide.output import MISSING, Column, Output, Unit, render
+from lowtide.units import duration
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,9 +51,13 @@ def _rule(limits: dict[str, float]) -> str:
         f"Long tail: among those with the fewest requests, together at most "
         f"{limits['long_tail_request_share']:.0%} of all; silent in more than "
         f"{limits['long_tail_silent_minutes']:.0%} of the minutes in which its application is open; and "
-        f"fewer than {limits['long_tail_requests_per_minute']:g} requests a minute then. Settings: "
-        f"analytics.*.\n\n"
+        f"fewer than {limits['long_tail_requests_per_minute']:g} requests a minute then. A "
+        f"verdict needs {limits['least_evidence_h']:g} h of evidence. Settings: analytics.*.\n\n"
     )
+
+
+def _hours(value: object) -> str:
+    return duration(float(value) * 3600) if isinstance(value, (int, float)) else MISSING
 
 
 def columns(currency: str, output: Output) -> list[Column]:
@@ -65,11 +70,12 @@ def columns(currency: str, output: Output) -> list[Column]:
         Column("longest_gap_s", "Longest gap", Unit.SECONDS),
         Column("last_request_at", "Last request", Unit.INSTANT),
         Column("cost", "Cost", Unit.MONEY, currency),
+        Column("evidence_hours", "Evidence", Unit.NUMBER, show=_hours),
         Column("why", "Why"),
     ]
     where = [
-        Column(key, key.capitalize())
-        for key in ("kind", "namespace", "cluster", "environment", "service", "team")
+        Column(key, key.replace("_", " ").capitalize())
+        for key in ("kind", "namespace", "cluster", "environment", "service_namespace", "service", "team")
     ]
     if output is Output.TABLE:
         return [name, Column("namespace", "Namespace"), application, *figures]

@@ -7,6 +7,7 @@ tables.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +15,7 @@ import typer
 from lowtide.cli.cost import WindowOption
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import Column, Output, Unit, render
+from lowtide.units import money
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,15 +45,36 @@ def recommend(ctx: typer.Context, window: WindowOption = "7d", output: OutputOpt
     tell(run, settings, answer, "First scale-to-zero estimates")
     run.note(
         f"Asleep {settings.analytics.keep_alive_s:g} s after the last request; freed is what is reserved "
-        f"meanwhile, without sidecars. It becomes a saving once a node can go.\n\n"
+        f"meanwhile, without sidecars. It becomes a saving once a node can go."
     )
+    run.note(_sum(answer, settings.analytics.least_evidence_h) + "\n\n")
     render(_rows(answer.rows), columns(answer.currency, output), output, zone=settings.time_zone)
+
+
+def _sum(answer: RecommendAnswer, least_evidence_h: float) -> str:
+    """All candidates in a sentence, by confidence; without any, why there is none."""
+    if not answer.rows:
+        return (
+            f"No workload could sleep with a saving, or none has {least_evidence_h:g} h of unsampled "
+            f"requests (analytics.least_evidence_h) within the window."
+        )
+    parts = []
+    for confidence in ("medium", "low"):
+        freed = [row.freed_per_week for row in answer.rows if row.confidence == confidence]
+        if freed:
+            parts.append(f"{len(freed)} of {confidence} confidence free {money(sum(freed, Decimal(0)))}")
+    candidates = "1 candidate" if len(answer.rows) == 1 else f"{len(answer.rows)} candidates"
+    return f"{candidates}: {', '.join(parts)} {answer.currency} a week."
 
 
 def _rows(found: Iterable[Recommendation]) -> Iterator[dict[str, object]]:
     for one in found:
         row = one.model_dump()
         yield {**row, "evidence_start": one.evidence.start, "evidence_end": one.evidence.end}
+
+
+def _sentence(reasons: object) -> str:
+    return "; ".join(map(str, reasons)) if isinstance(reasons, tuple) else ""
 
 
 def columns(currency: str, output: Output) -> list[Column]:
@@ -71,21 +94,23 @@ def columns(currency: str, output: Output) -> list[Column]:
         Column("awake_share", "Awake", Unit.SHARE),
         Column("cold_starts_per_week", "Cold starts/week", Unit.NUMBER, places=0),
         Column("confidence", "Confidence"),
-        Column("status", "Status"),
     ]
+    status = Column("status", "Status")
     if output is Output.TABLE:
-        return shown
+        return [*shown, Column("reasons", "Because", show=_sentence), status]
     more = [
         Column(key, key.replace("_", " ").capitalize())
         for key in ("action", "kind", "cluster", "environment", "application", "team", "reasons")
     ]
     return [
         *shown,
+        status,
         *more,
         Column("requests_per_week", "Requests/week", Unit.NUMBER),
         Column("keep_alive_s", "Keep-alive", Unit.SECONDS),
         Column("evidence_start", "Evidence from", Unit.INSTANT),
         Column("evidence_end", "Evidence to", Unit.INSTANT),
         Column("evidence_requests", "Evidence requests", Unit.NUMBER),
+        Column("synchronous", "Callers wait"),
         Column("sampled_before", "Sampled before", Unit.INSTANT),
     ]

@@ -34,7 +34,7 @@ OWNER_COLUMNS: dict[str, Any] = {
     "workload_kind": pl.String, "workload_name": pl.String, "service_namespace": pl.String,
     "service_name": pl.String, "team": pl.String, "application": pl.String, "role": pl.String,
     "provider": pl.String, "region": pl.String, "platform": pl.String, "memory_bytes": pl.Float64,
-    "hosts": pl.List(pl.String), "first_seen_at": TIME, "last_seen_at": TIME,
+    "hosts": pl.List(pl.String), "is_demo": pl.UInt8, "first_seen_at": TIME, "last_seen_at": TIME,
 }  # fmt: skip
 MINUTE_COLUMNS: dict[str, Any] = {
     "container_id": pl.UInt64, "minute": TIME, "node": pl.String, "cpu_usage": pl.Float64,
@@ -133,7 +133,7 @@ class Estate:
             "workload_id": workload, "cluster": "fra", "environment": "", "namespace": "shop",
             "workload_kind": "Deployment", "workload_name": f"workload-{workload}", "service_namespace": "",
             "service_name": "", "team": "", "application": "", "role": "", "provider": "", "region": "",
-            "platform": "", "memory_bytes": 0.0, "hosts": [], "first_seen_at": MIDNIGHT,
+            "platform": "", "memory_bytes": 0.0, "hosts": [], "is_demo": 0, "first_seen_at": MIDNIGHT,
             "last_seen_at": MIDNIGHT + timedelta(days=1), **what,
         })  # fmt: skip
 

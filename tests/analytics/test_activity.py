@@ -127,9 +127,29 @@ def owners(first: datetime, last: datetime) -> pl.DataFrame:
 def test_silence_of_all_telemetry_says_nothing() -> None:
     first, last = MONDAY + timedelta(hours=20.5), MONDAY + timedelta(hours=100.25)
 
-    assert heard_window(owners(first, last), WEEK) == Window(MONDAY + timedelta(hours=20), last)
+    assert heard_window(owners(first, last), WEEK) == Window(first, last), "to the second"
     assert heard_window(owners(MONDAY - timedelta(days=9), WEEK.end + timedelta(days=9)), WEEK) == WEEK
     assert heard_window(owners(first, last).clear(), WEEK) == WEEK
+
+
+def test_telemetry_begins_with_the_oldest_thing_known_of_it() -> None:
+    """Backfill of days arrives in one request, and a workload is registered with the newest of its spans."""
+    first, sample, request = (MONDAY + timedelta(hours=at) for at in (60.5, 50.25, 40.75))
+
+    assert heard_window(owners(first, WEEK.end), WEEK, sample, None, request) == Window(request, WEEK.end)
+    assert heard_window(owners(first, WEEK.end), WEEK, MONDAY) == WEEK
+
+
+def test_open_hours_are_whole_ones_of_the_clock() -> None:
+    """Telemetry that began at 8:56 knows the hour from 8 on, and of it four minutes."""
+    begun = Window(MONDAY + timedelta(hours=8, minutes=56), MONDAY + timedelta(hours=11))
+    used = hours((1, 8, 2), (1, 9, 2), (1, 10, 2))
+    frame = evidence_of(workloads(w1="shop"), used, begun)
+
+    found = open_hours(frame, used, begun, UTC, 0.25)
+
+    assert [(hour - MONDAY) // timedelta(hours=1) for hour in found["hour"]] == [8, 9, 10]
+    assert shares(frame, used, found)["open_minutes"].to_list() == [124]
 
 
 def office(

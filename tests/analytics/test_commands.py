@@ -129,7 +129,7 @@ def test_recommendations_for_programs(command: Command, output: str) -> None:
     assert rows["quote-api"]["freed_per_week"] == "4.622401609"
     assert float(rows["quote-api"]["keep_alive_s"]) == 60
     reasons = rows["quote-api"]["reasons"]
-    assert "start time and who waits for it are not looked at yet" in (
+    assert "how long it takes to start is not looked at yet" in (
         reasons if output == "json" else json.loads(reasons)
     )
 
@@ -143,6 +143,37 @@ def test_every_line_for_people_says_candidate(command: Command) -> None:
     assert len(lines) == 2
     assert all(line.endswith("candidate, not proven") for line in lines)
     assert "It becomes a saving once a node can go." in err
+    assert lines[0].index("less than a week") < lines[0].index("candidate, not proven")
+    assert "2 candidates: 2 of low confidence free 12.55 USD a week" in err
+
+
+def test_no_candidate_needs_a_reason(command: Command, example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lowtide.asking, "TENANT", f"{example.tenant}-without-telemetry")
+
+    code, out, err = command("recommend")
+
+    assert (code, len(out.splitlines())) == (0, 1)
+    assert "No workload could sleep with a saving, or none has 24 h of unsampled requests" in err
+
+
+def test_idle_for_people_shows_how_long_the_evidence_is(command: Command) -> None:
+    _, out, err = command("idle")
+
+    header, *lines = out.splitlines()
+
+    assert "Evidence" in header
+    assert all("1 h" in line for line in lines)
+    assert "A verdict needs 1 h of evidence." in err
+
+
+def test_services_for_programs_are_separate_fields(command: Command) -> None:
+    _, out, _ = command("cost", "--by", "service", "--output", "json")
+
+    row = json.loads(out)[0]
+
+    assert (row["name"], row["service_namespace"], row["service"], row["environments"]) == (
+        "checkout-api", "", "checkout-api", [],
+    )  # fmt: skip
 
 
 def test_quiet_says_only_the_rows(command: Command) -> None:
@@ -150,3 +181,16 @@ def test_quiet_says_only_the_rows(command: Command) -> None:
 
     assert out
     assert err == ""
+
+
+@pytest.mark.parametrize("name", ["cost", "idle", "recommend"])
+@pytest.mark.parametrize("window", ["3x", "0d", "2026-03-01T00:00/2026-03-02T00:00", "9999w"])
+def test_a_wrong_window_is_wrong_usage_with_and_without_data(
+    name: str, window: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run([name, "--data", str(tmp_path / "none"), "--window", window])
+    out, err = capsys.readouterr()
+
+    assert (code, out) == (2, "")
+    assert "--window" in err
+    assert "no data" not in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from analytics.cost import By, cost_rows, identified
 from analytics.costing import CostLines
 from analytics.documents import CostRow
+from analytics.lines import NAME_SCHEMA, named
 from analytics.settings import AnalyticsSettings
 
 GIB = 1024**3
@@ -303,3 +305,104 @@ def test_what_the_containers_hold_never_changes_what_the_node_costs(
 
     hours = (0.0, 3.0)
     assert one.costs(book, hours=hours).nodes_nano == alone.costs(book, hours=hours).nodes_nano == 600_000_000
+
+
+# --- requests, also of those whose cost nobody knows
+
+
+def with_requests(costs: CostLines, owned: pl.DataFrame, requests: dict[int, float]) -> CostLines:
+    """The costs of a window in which these workloads were asked, by number."""
+    names = owned.select(*NAME_SCHEMA).cast(NAME_SCHEMA)  # type: ignore[arg-type]  # polars wants its keys invariant
+    counted = {"workload_id": pl.UInt64, "requests": pl.Float64, "starts": pl.UInt64}
+    return replace(
+        costs,
+        names=named([costs.names, names]),
+        requests=pl.DataFrame(
+            {
+                "workload_id": list(requests),
+                "requests": list(requests.values()),
+                "starts": [1] * len(requests),
+            },
+            counted,
+        ),
+    )
+
+
+def test_who_sends_requests_and_no_metrics_has_a_line_without_cost(estate: Any, book: Any) -> None:
+    one = estate()
+    one.owner(7, workload_kind="Service", namespace="shop", service_name="mine", team="payments")
+
+    row, total = table(with_requests(one.costs(book), one.owned, {7: 200.0}), one, By.TEAM)
+
+    assert (row.name, row.line, row.total, row.requests) == ("payments", "direct", 0, 200)
+    assert row.per_million_requests is None, "it is not free; its cost is not known"
+    assert (total.total, total.requests) == (0, 200)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(NODE, min_size=1, max_size=2),
+    st.lists(SAMPLE, max_size=8),
+    st.dictionaries(st.integers(0, 9), st.integers(0, 10**6).map(float), min_size=1),
+)
+def test_the_requests_of_the_lines_add_up_to_the_totals_under_every_grouping(
+    estate: Any,
+    book: Any,
+    nodes: list[dict[str, Any]],
+    samples: list[dict[str, Any]],
+    requests: dict[int, float],
+) -> None:
+    one = invented(estate, nodes, samples)
+    for number in (5, 6, 7, 8):
+        one.owner(
+            number,
+            team="red" if number % 2 else "",
+            namespace="kube-system" if number == 6 else "shop",
+            cluster="" if number == 7 else "fra",
+            service_name="first",
+        )
+    known = [number for number in requests if number in (1, 2, 5, 6, 7, 8)]
+    costs = with_requests(one.costs(book), one.owned, {number: requests[number] for number in known})
+
+    for by in By:
+        *rows, total = table(costs, one, by)
+        assert sum(row.requests or 0 for row in rows) == (total.requests or 0)
+        assert sum(row.requests or 0 for row in rows) == sum(requests[number] for number in known)
+        assert sum(row.total for row in rows) == total.total
+
+
+# --- which services are one
+
+
+def test_services_of_the_same_name_in_two_namespaces_are_two(estate: Any, book: Any) -> None:
+    one = estate()
+    one.owner(1, service_namespace="shop", service_name="quote-api")
+    one.owner(2, service_namespace="commerce", service_name="quote-api")
+    one.owner(3, service_namespace="shop", service_name="upload-api")
+    one.owner(4, workload_name="redis", namespace="carts")
+    one.owner(5, workload_name="redis", namespace="search")
+
+    asked = {number: 10.0 * number for number in range(1, 6)}
+    *rows, _ = table(with_requests(one.costs(book), one.owned, asked), one, By.SERVICE)
+
+    assert {(row.name, row.service_namespace, row.service, row.requests) for row in rows} == {
+        ("shop/quote-api", "shop", "quote-api", 10),
+        ("commerce/quote-api", "commerce", "quote-api", 20),
+        ("upload-api", "shop", "upload-api", 30),
+        ("carts/redis", "carts", "redis", 40),
+        ("search/redis", "search", "redis", 50),
+    }
+
+
+def test_a_service_in_two_environments_is_one_and_names_them(estate: Any, book: Any) -> None:
+    one = estate()
+    one.owner(1, service_name="checkout-api", environment="staging")
+    one.owner(2, service_name="checkout-api", environment="production")
+
+    costs = with_requests(one.costs(book), one.owned, {1: 1.0, 2: 2.0})
+    row, total = table(costs, one, By.SERVICE)
+    (team, _) = table(costs, one, By.TEAM)
+
+    assert (row.name, row.requests, row.environments) == ("checkout-api", 3, ("production", "staging"))
+    assert (total.environments, team.environments) == ((), ())
+    assert (total.service, team.service) == (None, None)

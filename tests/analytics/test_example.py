@@ -122,6 +122,8 @@ def test_the_estimates_on_the_page(session: Session, example: Any, basis: Basis)
     assert quote.cost_per_week == costs[4] * 168
     assert quote.freed_per_week == pytest.approx(costs[4] * 168 * 3450 / 3600, abs=NANO)
     assert quote.status == "candidate, not proven"
+    assert quote.synchronous, "its spans are SERVER spans"
+    assert quote.reasons[0] == "callers wait for it, and would for 336 cold starts a week, more than 50"
     figures = (f"{quote.cost_per_week:.4f}", f"{quote.freed_per_week:.4f}", f"{quote.cold_starts_per_week:g}")
     assert list(figures) == printed("example: estimate")["quote-api"]
     assert found["tax-rate"].cost_per_week == Decimal("0.048") * 168
@@ -159,6 +161,39 @@ def test_a_tenant_without_telemetry_gets_an_empty_answer(session: Session, basis
     assert (total.total, found.by_team.coverage) == (0, None)
     assert found.by_team.notes[0].startswith("There are no usage metrics")
     assert (found.idle.rows, found.recommend.rows) == ((), ())
+
+
+def test_a_service_that_only_sends_traces_is_in_every_table(
+    session: Session, basis: Basis, tenant: str, telemetry: Any
+) -> None:
+    """As a first SDK sends it: no node, no container, no usage."""
+    now = datetime.now(UTC)
+    mine = {"service.name": "mine", "service.namespace": "shop", "team": "payments"}
+    telemetry.requests(mine, [(now - timedelta(seconds=at), 0.01) for at in range(60, 260)])
+    telemetry.store()
+
+    for by, name in ((By.TEAM, "payments"), (By.SERVICE, "mine"), (By.APPLICATION, "unowned")):
+        answer = cost_answer(session, basis, by=by, window="24h", now=now, tenant=tenant)
+        row, total = answer.rows
+        assert (row.name, row.total, row.requests) == (name, 0, 200)
+        assert total.requests == 200
+        assert any(note.startswith("1 service sends requests but no usage metrics") for note in answer.notes)
+
+
+def test_what_is_invented_is_counted(
+    session: Session, example: Any, basis: Basis, tenant: str, telemetry: Any
+) -> None:
+    now = datetime.now(UTC)
+    for name, more in (("real", {}), ("invented", {"lowtide.demo": "true"})):
+        telemetry.requests({"service.name": name, **more}, [(now - timedelta(hours=1), 0.01)])
+    telemetry.store()
+
+    found = first_answers(session, basis, window="24h", now=now, tenant=tenant)
+    later = first_answers(session, basis, window="24h", now=now + timedelta(days=3), tenant=tenant)
+
+    assert found.by_team.demo_workloads == found.idle.demo_workloads == 1
+    assert later.idle.demo_workloads == 0
+    assert idle_answer(session, basis, **asked(example)).demo_workloads == 0
 
 
 def test_another_currency_is_a_factor_on_every_digit(session: Session, example: Any) -> None:

@@ -30,7 +30,8 @@ WITNESSES: dict[str, Any] = {
 }  # fmt: skip
 HOURS: dict[str, Any] = {
     "workload_id": pl.UInt64, "source": pl.String, "hour": TIME, "requests": pl.Float64,
-    "starts": pl.UInt64, "active_seconds": pl.UInt64, "active_minutes": pl.UInt64, "last_request_at": TIME,
+    "starts": pl.UInt64, "active_seconds": pl.UInt64, "active_minutes": pl.UInt64, "first_request_at": TIME,
+    "last_request_at": TIME,
 }  # fmt: skip
 
 
@@ -44,6 +45,7 @@ class Seen:
         self.traffic: list[dict[str, Any]] = []
         self.names: list[dict[str, Any]] = []
         self.paid: list[dict[str, Any]] = []
+        self.waited_for: list[int] = []
         self.workload(99, requests=100_000, minutes=60, role="")
 
     def workload(
@@ -73,7 +75,8 @@ class Seen:
                 {
                     "workload_id": number, "source": "application", "hour": MONDAY + timedelta(hours=hour),
                     "requests": float(requests), "starts": int(requests) or 1, "active_seconds": minutes,
-                    "active_minutes": minutes, "last_request_at": MONDAY + timedelta(hours=hour),
+                    "active_minutes": minutes, "first_request_at": MONDAY + timedelta(hours=hour),
+                    "last_request_at": MONDAY + timedelta(hours=hour),
                 }
                 for hour in hours
             ]  # fmt: skip
@@ -84,7 +87,7 @@ class Seen:
         if bytes_per_s is not None:
             self.traffic.append(dict(zip(NETWORK, (number, bytes_per_s * 100, 100.0), strict=True)))
 
-    def judged(self, settings: AnalyticsSettings = SETTINGS) -> pl.DataFrame:
+    def judged(self, settings: AnalyticsSettings = SETTINGS, heard: Window = DAY) -> pl.DataFrame:
         names = pl.DataFrame(self.names, NAME_SCHEMA)
         costs = CostLines(
             lines=pl.DataFrame(schema=LINE_SCHEMA),
@@ -97,9 +100,10 @@ class Seen:
             pl.DataFrame(self.hours, HOURS),
             pl.DataFrame(self.witnesses, WITNESSES),
             pl.DataFrame(self.traffic, NETWORK),
+            pl.DataFrame({"workload_id": self.waited_for}, {"workload_id": pl.UInt64}),
         )
         owners = self.estate.owned
-        return judged(identified(names, owners, settings), owners, costs, activity, DAY, settings, UTC)
+        return judged(identified(names, owners, settings), owners, costs, activity, heard, settings, UTC)
 
     def verdicts(self) -> dict[int, str | None]:
         return dict(self.judged().filter(pl.col("workload_id") != 99).select("workload_id", "verdict").rows())
@@ -144,6 +148,7 @@ def test_the_thresholds_are_settings(estate: Any) -> None:
     found = seen.judged(lax).filter(pl.col("workload_id") == 1)
     assert found["verdict"].to_list() == ["long tail"]
     assert thresholds(lax)["long_tail_silent_minutes"] == 0.3
+    assert thresholds(lax)["least_evidence_h"] == 24
 
 
 @pytest.mark.parametrize(
@@ -217,3 +222,74 @@ def test_the_rows_say_why(estate: Any) -> None:
         verdicts,
         key=["silent", "long tail", "standby", "no telemetry", "works without requests"].index,
     )
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {},
+        {"requests": 1, "minutes": 1},
+        {"cpu": (0.0, 1.0, 0.5)},
+        {"cpu": (0.0, 1.0, 0.5), "service_name": ""},
+    ],
+)
+def test_a_verdict_needs_a_day_of_evidence(estate: Any, what: dict[str, Any]) -> None:
+    """One that was first seen a second late is not judged; a declaration needs no evidence."""
+    seen = Seen(estate)
+    late = {"first_seen_at": MONDAY + timedelta(seconds=1), "paid": (1 / 3600, 24)}
+    hours = range(1, 24) if what.get("requests") else range(24)
+    seen.workload(1, **{**what, "hours": hours})
+    seen.workload(2, **{**what, "hours": hours, **late})
+    seen.workload(3, **{**what, "hours": hours, **late, "role": "standby"})
+    for witness in seen.witnesses:
+        if witness["workload_id"] in (2, 3):
+            witness["first_sample_at"] = MONDAY + timedelta(seconds=1)
+
+    verdicts = seen.verdicts()
+
+    assert verdicts[1] not in (None, "too early to say")
+    assert (verdicts[2], verdicts[3]) == ("too early to say", "standby")
+
+
+def test_what_is_busy_needs_no_verdict_however_new_it_is(estate: Any) -> None:
+    seen = Seen(estate)
+    seen.workload(1, requests=1000, minutes=60, first_seen_at=MONDAY + timedelta(hours=20))
+
+    assert seen.verdicts() == {1: None}
+
+
+def test_how_much_evidence_there_is_is_shown(estate: Any) -> None:
+    """The telemetry of all is three minutes old: nobody is judged, and the reason says why."""
+    seen = Seen(estate)
+    seen.workload(1, requests=1, minutes=1, hours=range(23, 24))
+    start = DAY.end - timedelta(minutes=3)
+    found = seen.judged(heard=Window(start, DAY.end)).filter(pl.col("verdict").is_not_null())
+    none = {"second": TIME, "starts": pl.Int64, "ends": pl.Int64, "carried": pl.Int64}
+
+    rows = idle_rows(
+        with_gaps(found, pl.DataFrame(schema={"workload_id": pl.UInt64, **none}), 60), Decimal(1)
+    )
+
+    (row,) = [row for row in rows if row.name == "workload-1"]
+    assert (row.verdict, row.why) == ("too early to say", "3 min of evidence, less than 24 h")
+    assert (row.evidence.start, row.evidence.end, row.evidence_hours) == (start, DAY.end, 0.05)
+
+
+def test_a_workload_lives_since_its_first_request_at_the_latest(estate: Any) -> None:
+    """A first request with days of history is registered when its newest span began."""
+    seen = Seen(estate)
+    seen.workload(1, requests=1, minutes=1, cpu=None, bytes_per_s=None, first_seen_at=DAY.end)
+
+    assert seen.judged().filter(pl.col("workload_id") == 1)["begin"].to_list() == [MONDAY]
+    assert seen.verdicts() == {1: "long tail"}
+
+
+def test_whether_anybody_waits_is_known_from_server_spans(estate: Any) -> None:
+    seen = Seen(estate)
+    seen.workload(1, requests=1, minutes=1)
+    seen.workload(2, requests=1, minutes=1)
+    seen.waited_for = [2]
+
+    found = dict(seen.judged().select("workload_id", "waited_for").rows())
+
+    assert found == {99: False, 1: False, 2: True}

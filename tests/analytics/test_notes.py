@@ -41,6 +41,9 @@ def test_a_plain_answer_says_only_what_is_not_counted() -> None:
         ({"estimated": tuple("abcde")}, "estimated: a, b, c and 2 more have no list price"),
         ({"unsized": ("a",)}, "estimated: containers on a are priced by what they hold"),
         ({"unpriced": ("a",)}, "not in the costs: a, since nobody said how large"),
+        ({"uncosted": ("mine",)}, "1 service sends requests but no usage metrics; its cost is not known"),
+        ({"uncosted": tuple("abcd")}, ("4 services send requests but no usage metrics; their cost is not "
+         "known and stands at 0: a, b, c and 1 more.")),
         ({"unlisted_functions": 1}, "estimated: 1 function without a plan in the price book"),
         ({"functions_without_memory": 2}, "estimated: 2 functions without a memory size"),
         ({"functions_nano": 5}, "Functions stand at list price, first tier"),
@@ -55,25 +58,35 @@ def test_what_is_assumed_is_said(what: dict[str, Any], note: str) -> None:
 
 
 def found(**what: Any) -> pl.DataFrame:
-    row = {"workload_name": "quote-api", "sampled_until": None, "alive_since": START, **what}
+    row = {
+        "workload_name": "quote-api",
+        "verdict": "silent",
+        "sampled_until": None,
+        "alive_since": START,
+        **what,
+    }
     return pl.DataFrame([row], schema_overrides={"sampled_until": TIME, "alive_since": TIME})
 
 
-def owners(first: datetime, last: datetime) -> pl.DataFrame:
-    return pl.DataFrame({"first_seen_at": [first], "last_seen_at": [last]})
-
-
 def test_activity_that_is_wholly_known_needs_no_words() -> None:
-    assert list(activity_notes(found(), owners(START, WEEK.end), WEEK)) == []
+    assert list(activity_notes(found(), WEEK, WEEK, 24)) == []
 
 
 def test_sampling_late_comers_and_silence_are_said() -> None:
     seen = found(sampled_until=START + timedelta(hours=9), alive_since=START + timedelta(days=2))
-    heard = owners(START + timedelta(hours=4), START + timedelta(days=6))
+    heard = Window(START + timedelta(hours=4, minutes=56), START + timedelta(days=6))
 
-    ends, begins, sampled, late = activity_notes(seen, heard, WEEK)
+    ends, begins, sampled, late = activity_notes(seen, heard, WEEK, 24)
 
     assert ends.startswith("All telemetry ends at 2026-03-08 00:00 UTC")
-    assert begins.startswith("Telemetry begins at 2026-03-02 04:00 UTC")
+    assert begins.startswith("Telemetry begins at 2026-03-02 04:56 UTC")
     assert sampled.startswith("sampled before 2026-03-02 09:00 UTC: of 1 workload, requests")
     assert late == "1 workload first appeared within the window, judged from then on: quote-api."
+
+
+def test_of_whom_it_is_too_early_to_speak_is_said_once() -> None:
+    seen = found(verdict="too early to say")
+
+    assert list(activity_notes(seen, WEEK, WEEK, 24)) == [
+        "Too early to say of 1 workload: a verdict needs 24 h of evidence (analytics.least_evidence_h)."
+    ]

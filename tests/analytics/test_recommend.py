@@ -29,6 +29,7 @@ FOUND: dict[str, Any] = {
     "total_nano": 10 * NANO, "application_nano": 8 * NANO, "sidecars_nano": 2 * NANO,
     "span_s": float(WEEK_S), "awake_s": WEEK_S / 4, "cold_starts": 21, "requests": 420.0, "starts": 420,
     "window_requests": 420.0, "cpu_samples": 1000, "has_service": True, "sampled_until": None,
+    "waited_for": False,
     "begin": MONDAY, "end": MONDAY + timedelta(days=7),
     "paid_from": MONDAY, "paid_until": MONDAY + timedelta(days=7),
 }  # fmt: skip
@@ -50,7 +51,7 @@ def test_what_is_reserved_while_it_sleeps_is_freed() -> None:
     assert (one.evidence.start, one.evidence.end, one.evidence_requests) == (
         MONDAY, MONDAY + timedelta(days=7), 420,
     )  # fmt: skip
-    assert "start time and who waits for it are not looked at yet" in one.reasons
+    assert "how long it takes to start is not looked at yet" in one.reasons
     assert "a freed reservation saves money only once a node can go" in one.reasons
 
 
@@ -103,6 +104,29 @@ def test_what_lowers_the_confidence_is_said(what: dict[str, Any], coverage: floa
 
     assert one.confidence == "low"
     assert reason in one.reasons
+
+
+@pytest.mark.parametrize(
+    ("waited_for", "cold_starts", "confidence"),
+    [(True, 50, "medium"), (True, 51, "low"), (False, 5000, "medium"), (True, 1176, "low")],
+)
+def test_whoever_is_waited_for_must_not_be_cold_often(
+    *, waited_for: bool, cold_starts: int, confidence: str
+) -> None:
+    (one,) = estimates(waited_for=waited_for, cold_starts=cold_starts)
+
+    assert (one.synchronous, one.confidence) == (waited_for, confidence)
+    reason = f"callers wait for it, and would for {cold_starts:,} cold starts a week, more than 50"
+    assert (reason in one.reasons) == (confidence == "low")
+
+
+def test_how_many_cold_starts_callers_bear_is_a_setting() -> None:
+    found = pl.DataFrame([{**FOUND, "waited_for": True}], schema_overrides=TYPES)
+    strict = AnalyticsSettings(bearable_cold_starts_per_week=20)
+
+    (one,) = recommendations(found, 1.0, strict, Decimal(1))
+
+    assert one.confidence == "low"
 
 
 def test_the_largest_saving_comes_first() -> None:

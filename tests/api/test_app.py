@@ -186,3 +186,35 @@ def test_no_number_is_taken_for_loopback() -> None:
     assert not is_this_machine("2130706433x")
     assert not is_this_machine("")
     assert is_this_machine("app.localhost")
+
+
+def test_a_parameter_given_twice_is_refused(api: TestClient) -> None:
+    """Taking the last of them would answer another question than was asked."""
+    response = api.get("/number?n=1&n=2")
+
+    assert response.status_code == 400
+    assert response.json()["type"] == "urn:lowtide:problem:repeated-parameter"
+    assert response.json()["repeated"] == ["n"]
+    assert api.get("/number?n=1").json() == {"n": 1}
+
+
+def test_whatever_can_be_read_can_be_asked_with_head(api: TestClient) -> None:
+    """Uptime monitors do so."""
+    whole, head = api.get("/number?n=7"), api.head("/number?n=7")
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == whole.headers["content-length"] == str(len(whole.content))
+    assert head.headers["content-type"] == "application/json"
+    assert head.headers["x-content-type-options"] == "nosniff"
+    assert api.head("/number?m=1").status_code == 400
+    assert api.head("/nothing").status_code == 404
+    assert api.head("/length").status_code == 405
+
+
+@pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
+def test_telemetry_sent_here_is_told_where_it_belongs(api: TestClient, signal: str) -> None:
+    response = api.post(f"/v1/{signal}", content=b"")
+
+    assert response.status_code == 404
+    assert "OTLP has a port of its own" in response.json()["detail"]
+    assert "OTLP" not in api.post("/v1/nothing").json()["detail"]

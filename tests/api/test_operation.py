@@ -22,6 +22,7 @@ from api.health import Component, health_router
 from api.pipeline import PipelineState, SignalState, instant, pipeline_router
 from api.settings import ApiSettings
 from ingest.store.errors import StoreUnavailableError
+from ingest.store.removal import Removal, Step
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TRACES = SignalState(
@@ -168,35 +169,88 @@ class Session(SimpleNamespace):
 def test_one_removal_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def remove(_: object) -> dict[str, int]:
+    def remove(_: object, *, tell: Any, **__: object) -> Removal:
+        tell(Step("otel_logs", number=2, tables=15, round=1, rows=7))
         begun.set()
         assert go_on.wait(20)
-        return {"otel_traces": 3}
+        return Removal({"otel_traces": 3}, finished=True)
 
     monkeypatch.setattr(api.demo, "remove_demo", remove)
+    monkeypatch.setattr(api.demo, "has_demo", lambda _: True)
     answers: list[Any] = []
-    with client(demo_router(Sessions())) as asking:
+    with client(demo_router(Sessions(), Play())) as asking:
         first = threading.Thread(target=lambda: answers.append(asking.delete("/api/v1/demo")))
         first.start()
         assert begun.wait(20)
         second = asking.delete("/api/v1/demo")
+        during = asking.get("/api/v1/demo").json()
         go_on.set()
         first.join()
         third = asking.delete("/api/v1/demo")
+        after = asking.get("/api/v1/demo").json()
 
     assert second.status_code == 409
-    assert answers[0].json() == third.json() == {"rows": {"otel_traces": 3}}
+    assert answers[0].json() == third.json() == {"rows": {"otel_traces": 3}, "finished": True}
+    assert during["removal"] == {"table": "otel_logs", "number": 2, "tables": 15, "round": 1, "rows": 7}
+    assert after == {"stored": True, "removal": None}
+
+
+class Play:
+    """What the server plays itself; notes what is done with it."""
+
+    def __init__(self, *, settles: bool = True) -> None:
+        self.done: list[str] = []
+        self._settles = settles
+
+    def end(self) -> None:
+        self.done.append("end")
+
+    def settle(self) -> bool:
+        self.done.append("settle")
+        return self._settles
+
+
+def removes(done: list[str]) -> Any:
+    def remove(_: object, *, settle: Any, tell: object) -> Removal:
+        settle()
+        done.append("remove")
+        return Removal({}, finished=False)
+
+    return remove
+
+
+def test_the_servers_own_demo_ends_and_is_stored_before_it_is_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    play = Play()
+    monkeypatch.setattr(api.demo, "remove_demo", removes(play.done))
+    with client(demo_router(Sessions(), play)) as asking:
+        assert asking.delete("/api/v1/demo").json() == {"rows": {}, "finished": False}
+    assert play.done == ["end", "settle", "remove"]
+
+
+def test_nothing_is_removed_while_accepted_telemetry_cannot_be_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    play = Play(settles=False)
+    monkeypatch.setattr(api.demo, "remove_demo", removes(play.done))
+    with client(demo_router(Sessions(), play)) as asking:
+        answer = asking.delete("/api/v1/demo")
+        assert answer.status_code == 503
+        assert answer.json()["type"].endswith("still-storing")
+        assert asking.delete("/api/v1/demo").status_code == 503, "the next one is let in"
+    assert play.done == ["end", "settle"] * 2
 
 
 def test_a_removal_that_failed_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     tries = iter([StoreUnavailableError("away"), None])
 
-    def remove(_: object) -> dict[str, int]:
+    def remove(_: object, **__: object) -> Removal:
         if (error := next(tries)) is not None:
             raise error
-        return {}
+        return Removal({}, finished=True)
 
     monkeypatch.setattr(api.demo, "remove_demo", remove)
-    with client(demo_router(Sessions())) as asking:
+    with client(demo_router(Sessions(), Play())) as asking:
         assert asking.delete("/api/v1/demo").status_code == 503
-        assert asking.delete("/api/v1/demo").json() == {"rows": {}}
+        assert asking.delete("/api/v1/demo").json() == {"rows": {}, "finished": True}

@@ -211,7 +211,17 @@ def test_a_store_that_takes_nothing_is_shown(get: Callable[..., Any]) -> None:
 
 def test_unknown_parameters_are_refused(get: Callable[..., Any]) -> None:
     assert get("/?windows=24h").status_code == 400
-    assert get("/?by=colour").status_code == 400
+    assert get("/?by=team&by=service").status_code == 400
+
+
+def test_a_wrong_key_is_a_page_that_says_so(get: Callable[..., Any], asked: Asked) -> None:
+    response = get("/?by=<colour>")
+
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "&#39;&lt;colour&gt;&#39; is not one of team, application" in response.text
+    assert "/?window=24h" in response.text
+    assert asked.windows == []
 
 
 def test_the_style_sheet_is_kept_by_browsers(get: Callable[..., Any]) -> None:

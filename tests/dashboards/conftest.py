@@ -40,6 +40,7 @@ def cost_row(name: str, total: str, line: str = "direct", **more: Any) -> CostRo
 def idle_row(name: str, **more: Any) -> IdleRow:
     given = {
         "kind": "Deployment", "namespace": "shop", "cluster": "fra", "environment": "live", "service": name,
+        "service_namespace": "shop", "evidence": WINDOW, "evidence_hours": 168.5,
         "application": "shop", "team": "checkout", "verdict": "long tail", "why": "hardly ever called",
         "requests": 34.0, "active_seconds_share": 0.0001, "active_minutes_share": 0.003,
         "longest_gap_s": 1000.0, "last_request_at": None, "cost": Decimal("1.905"), "cpu_cores": 0.1,
@@ -55,7 +56,7 @@ def candidate(name: str, *reasons: str, freed: str = "2.50") -> Recommendation:
         verdict="long tail", cost_per_week=Decimal(3), freed_per_week=Decimal(freed),
         sidecars_freed_per_week=Decimal(0), awake_share=0.01, cold_starts_per_week=12.0,
         requests_per_week=34.0, keep_alive_s=60.0, evidence=WINDOW, evidence_requests=34,
-        evidence_hours=168.0, sampled_before=None, confidence="medium", reasons=reasons,
+        evidence_hours=168.0, synchronous=True, sampled_before=None, confidence="medium", reasons=reasons,
     )  # fmt: skip
 
 

@@ -114,8 +114,47 @@ def test_figures_are_rounded_and_exact(page: Page) -> None:
 def test_the_sum_comes_first(page: Page) -> None:
     assert "2026-11-13 12:00 UTC to 2026-11-20 12:30 UTC" in page.words
     assert "Total cost 99.12 USD" in page.words
-    assert "Nobody reserved 30.00 USD 30.0 % of the total" in page.words
-    assert "Candidates for sleep 2 they reserve 3.75 USD a week" in page.words
+    assert "Capacity nobody reserved 30.00 USD 30.0 % of the total" in page.words
+    assert (
+        "Candidates for sleep 2 2 of medium confidence, reserving 3.75 USD a week while nobody calls; "
+        "not proven yet" in page.words
+    )
+    assert "Usage is known 99.5 % of the nodes' time since their first sample" in page.words
+
+
+def test_candidates_of_low_confidence_are_summed_apart(front: MakeFront, answers: Answers) -> None:
+    first, second = answers.recommend.rows
+    rows = (first.model_copy(update={"confidence": "low"}), second)
+    mixed = replace(answers, recommend=answers.recommend.model_copy(update={"rows": rows}))
+
+    page = Page(render_front(front(answers=mixed)))
+
+    assert (
+        "Candidates for sleep 2 1 of medium confidence, reserving 1.25 USD a week while nobody calls; "
+        "1 of low confidence, reserving 2.50 USD a week while nobody calls; not proven yet" in page.words
+    )
+
+
+def test_an_invented_company_is_said_to_be_one(front: MakeFront, answers: Answers) -> None:
+    invented = replace(answers, idle=answers.idle.model_copy(update={"demo_workloads": 41}))
+
+    assert "invented company" not in Page(render_front(front())).words
+    assert "41 workloads here are of the demo's invented company, not yours" in Page(
+        render_front(front(answers=invented))
+    ).words  # fmt: skip
+
+
+def test_no_verdict_is_cut_off_by_another(front: MakeFront, answers: Answers) -> None:
+    row = answers.idle.rows[1]
+    verdicts = ["silent"] * 12 + ["long tail"] * 11 + ["fixed hours", "standby"] + ["too early to say"] * 3
+    rows = tuple(row.model_copy(update={"verdict": verdict}) for verdict in verdicts)
+    many = replace(answers, idle=answers.idle.model_copy(update={"rows": rows}))
+
+    page = Page(render_front(front(answers=many)))
+
+    assert "fixed hours" in page.words
+    assert "standby" in page.words
+    assert "Not shown: 2 silent, 1 long tail, 3 too early to say." in page.words
 
 
 def test_times_are_in_the_zone_asked_for(front: MakeFront) -> None:
@@ -169,13 +208,13 @@ def test_addresses_to_send_to_are_the_real_ones(front: MakeFront) -> None:
 
 
 def test_long_lists_say_what_is_left_out(front: MakeFront, answers: Answers) -> None:
-    many_idle = answers.idle.model_copy(update={"rows": answers.idle.rows * SHOWN_IDLE})
+    many_idle = answers.idle.model_copy(update={"rows": answers.idle.rows * SHOWN_IDLE["long tail"]})
     first = answers.costs[0]
     direct = tuple(first.rows[0].model_copy(update={"name": f"app-{n}"}) for n in range(SHOWN_COSTS + 7))
     costs = first.model_copy(update={"rows": (*direct, *first.rows[1:])})
     page = Page(render_front(front(answers=replace(answers, costs=(costs,), idle=many_idle))))
 
-    assert f"{SHOWN_IDLE} more are not shown" in page.words
+    assert f"Not shown: {SHOWN_IDLE['long tail']} long tail." in page.words
     assert "7 smaller lines are not shown, but in the total" in page.words
     assert "app-49" in page.words
     assert "app-50" not in page.words
