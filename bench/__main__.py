@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ def main() -> None:
     for name in asked.names or BENCHMARKS:
         result = {
             "benchmark": name,
-            "command": "python -m bench " + " ".join(sys.argv[1:]),
+            "command": f"python -m bench {name} --seconds {asked.seconds:g}",
             "measured_on": datetime.now(UTC).date().isoformat(),
             "machine": machine.described(),
             **BENCHMARKS[name](asked.seconds),
