@@ -11,6 +11,7 @@ never as a statement.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from ingest.store.errors import StoreError, StoreRefusedError, StoreUnavailableError
 from ingest.store.target import DATABASE_NAME, Embedded, Server, Target
+
+# The driver logs what it raises; whoever catches it says it once.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
 Parameters = Mapping[str, Any]
 Settings = Mapping[str, str | int]
@@ -215,7 +219,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except ClickHouseError as error:
-        raise _as_store_error(error) from error
+        mine = _as_store_error(error)
+        raise mine from (error if mine.code else _root(error))
     except OSError as error:
         # The embedded engine is handed inserts by way of a temporary file.
         raise StoreUnavailableError(f"a file of the store cannot be written or read: {error}") from error
@@ -225,6 +230,15 @@ def _as_store_error(error: ClickHouseError) -> StoreError:
     code = int(getattr(error, "code", None) or 0)
     text = str(error).partition(_VERSION_TAIL)[0].strip()
     # Without a code it never was the engine's answer: a connection refused, reset or too slow.
-    if code in _RETRYABLE_CODES or (code == 0 and isinstance(error, OperationalError)):
+    if code == 0 and isinstance(error, OperationalError):
+        return StoreUnavailableError(f"the store does not answer: {_root(error)}")
+    if code in _RETRYABLE_CODES:
         return StoreUnavailableError(text, code)
     return StoreRefusedError(text, code)
+
+
+def _root(error: BaseException) -> BaseException:
+    """What it began with: the drivers' own words name addresses, attempts and objects."""
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    return error
