@@ -32,8 +32,9 @@ class Desk:
         self._under_way: dict[Hashable, asyncio.Task[Any]] = {}
         self._waiting = 0
 
-    async def ask(self, key: Hashable, work: Callable[[], T]) -> T:
-        """What `work` returns, from a thread; shared by all who ask for the same `key` meanwhile.
+    async def ask(self, key: Hashable, work: Callable[[], T], keep: Callable[[T], None] | None = None) -> T:
+        """What `work` returns, from a thread; shared by all who ask for the same `key` meanwhile. `keep` gets
+        it on the event loop before the key can be asked for anew, so whoever keeps it is asked once.
 
         Raises what `work` raises, and ApiError (503) if too many wait already.
         """
@@ -48,17 +49,22 @@ class Desk:
         self._waiting += 1
         try:
             # One who goes away must not take the answer from the others.
-            return await asyncio.shield(self._task(key, work))
+            return await asyncio.shield(self._task(key, work, keep))
         finally:
             self._waiting -= 1
 
-    def _task(self, key: Hashable, work: Callable[[], T]) -> asyncio.Task[T]:
+    def _task(
+        self, key: Hashable, work: Callable[[], T], keep: Callable[[T], None] | None
+    ) -> asyncio.Task[T]:
         task = self._under_way.get(key)
         if task is None:
-            task = self._under_way[key] = asyncio.create_task(self._in_turn(work))
+            task = self._under_way[key] = asyncio.create_task(self._in_turn(work, keep))
             task.add_done_callback(lambda _: self._under_way.pop(key))
         return task
 
-    async def _in_turn(self, work: Callable[[], T]) -> T:
+    async def _in_turn(self, work: Callable[[], T], keep: Callable[[T], None] | None) -> T:
         async with self._turns:
-            return await asyncio.to_thread(work)
+            found = await asyncio.to_thread(work)
+        if keep is not None:
+            keep(found)
+        return found

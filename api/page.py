@@ -120,12 +120,14 @@ class _Answering:
         wait."""
         kept = self._kept.get(asked)
         if kept is None or monotonic() > kept.until:
-            kept = await self._desk.ask(("page", *asked), lambda: self._find(*asked))
-            if kept.answers is not None:
-                self._keep(asked, kept)
+            kept = await self._desk.ask(
+                ("page", *asked), lambda: self._find(*asked), lambda found: self._keep(asked, found)
+            )
         return kept
 
     def _keep(self, asked: _Asked, found: _Found) -> None:
+        if found.answers is None:
+            return
         self._kept.pop(asked, None)
         self._kept[asked] = found
         while len(self._kept) > _ANSWERS_KEPT:
