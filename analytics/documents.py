@@ -157,3 +157,9 @@ class RecommendAnswer(Answer):
     """What could sleep, the largest saving first."""
 
     rows: tuple[Recommendation, ...]
+
+    @property
+    def common_reasons(self) -> tuple[str, ...]:
+        """Reasons that every candidate has: whoever shows a table says them once, not in each line."""
+        first = self.rows[0].reasons if len(self.rows) > 1 else ()
+        return tuple(one for one in first if all(one in row.reasons for row in self.rows))

@@ -16,6 +16,8 @@ from analytics.errors import WindowError
 _RELATIVE = re.compile(r"(\d{1,5})([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 LONGEST = timedelta(days=400)
+DEFAULT_WINDOW = "7d"
+"""What is shown to who names none: working days and a weekend."""
 EXAMPLES = "7d, 24h, 4w or 2026-11-01T00:00Z/2026-11-08T00:00Z"
 
 

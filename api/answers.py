@@ -18,9 +18,9 @@ from analytics.answers import Basis, cost_answer, idle_answer, recommend_answer
 from analytics.documents import Answer, CostAnswer, IdleAnswer, RecommendAnswer
 from analytics.grouping import By
 from analytics.queries import Session
+from analytics.window import DEFAULT_WINDOW
 from api.desk import Desk
 
-DEFAULT_WINDOW = "7d"
 TENANT = "default"
 
 WindowParameter = Annotated[

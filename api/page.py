@@ -21,7 +21,8 @@ from starlette.responses import HTMLResponse, Response
 from analytics.answers import Basis, cost_answer, first_answers
 from analytics.errors import AnalyticsError, WindowError
 from analytics.grouping import By
-from api.answers import DEFAULT_WINDOW, TENANT, WindowParameter
+from analytics.window import DEFAULT_WINDOW
+from api.answers import TENANT, WindowParameter
 from api.desk import Desk
 from api.pipeline import PipelineSource, PipelineState
 from dashboards.front import Answers, Flow, Front, Place, render_front, stylesheet

@@ -143,12 +143,6 @@ class Answers:
         return tuple(dict.fromkeys(row.verdict for row in self.idle.rows))
 
     @property
-    def common_reasons(self) -> Sequence[str]:
-        """Reasons that every candidate has, said once instead of in each line."""
-        first = self.recommend.rows[0].reasons if len(self.recommend.rows) > 1 else ()
-        return tuple(one for one in first if all(one in row.reasons for row in self.recommend.rows))
-
-    @property
     def notes(self) -> Sequence[str]:
         """What to know about them, each once."""
         every = (*self.costs, self.idle, self.recommend)

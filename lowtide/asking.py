@@ -58,8 +58,8 @@ def _from_store(settings: Settings, local: Local[A]) -> A:
         return local(session, basis, datetime.now(UTC))
 
 
-def tell(run: Invocation, settings: Settings, answer: Answer, what: str) -> None:
-    """Say on stderr what the answer is about, and what to know about it."""
+def tell(run: Invocation, settings: Settings, what: str, answer: Answer, *others: Answer) -> None:
+    """Say on stderr what answers of one window are about, and what to know about them, each remark once."""
     zone = settings.time_zone
     run.note(f"{what}, {instant(answer.window.start, zone)} to {instant(answer.window.end, zone)}.")
     cover = (
@@ -70,6 +70,6 @@ def tell(run: Invocation, settings: Settings, answer: Answer, what: str) -> None
     run.note(f"In {answer.currency}, from list prices of {answer.prices_retrieved_on}.{cover}")
     if answer.demo_workloads:
         run.note(f"* {answer.demo_workloads} workloads are of the demo's invented company.")
-    for remark in answer.notes:
+    for remark in dict.fromkeys(remark for one in (answer, *others) for remark in one.notes):
         run.note(f"* {remark}")
     run.note("\n")

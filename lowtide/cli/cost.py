@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analytics.grouping import By
+from analytics.window import DEFAULT_WINDOW
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import Column, Output, Unit, render
 
@@ -56,7 +57,7 @@ def register(app: typer.Typer) -> None:
 def cost(
     ctx: typer.Context,
     by: Annotated[By, typer.Option(help="What the lines are.")] = By.APPLICATION,
-    window: WindowOption = "7d",
+    window: WindowOption = DEFAULT_WINDOW,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show what every team, application or service costs. Lines add up to the nodes' cost to the last
@@ -72,8 +73,13 @@ def cost(
     run = invocation(ctx)
     settings = run.settings()
     answer = ask(run, settings, "/api/v1/cost", {"by": by.value, "window": window}, CostAnswer, local)
-    tell(run, settings, answer, f"Cost by {by.value}")
-    render(answer.rows, columns(by, answer.currency, output), output)
+    tell(run, settings, f"Cost by {by.value}", answer)
+    print_costs(answer, output)
+
+
+def print_costs(answer: CostAnswer, output: Output = Output.TABLE) -> None:
+    """Write the lines to stdout."""
+    render(answer.rows, columns(By(answer.by), answer.currency, output), output)
 
 
 def columns(by: By, currency: str, output: Output) -> list[Column]:

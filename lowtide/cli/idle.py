@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from analytics.window import DEFAULT_WINDOW
 from lowtide.cli.cost import WindowOption
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import MISSING, Column, Output, Unit, render
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from analytics.answers import Basis
     from analytics.documents import IdleAnswer
     from ingest.store.engine import Session
+    from lowtide.cli.invocation import Invocation
+    from lowtide.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +32,9 @@ def register(app: typer.Typer) -> None:
     app.command("idle")(idle)
 
 
-def idle(ctx: typer.Context, window: WindowOption = "7d", output: OutputOption = Output.TABLE) -> None:
+def idle(
+    ctx: typer.Context, window: WindowOption = DEFAULT_WINDOW, output: OutputOption = Output.TABLE
+) -> None:
     """Show silent and long-tail workloads, with the witnesses: requests, CPU, network."""
     from analytics.answers import idle_answer
     from analytics.documents import IdleAnswer
@@ -41,7 +46,14 @@ def idle(ctx: typer.Context, window: WindowOption = "7d", output: OutputOption =
     run = invocation(ctx)
     settings = run.settings()
     answer = ask(run, settings, "/api/v1/idle", {"window": window}, IdleAnswer, local)
-    tell(run, settings, answer, "Idle workloads")
+    tell(run, settings, "Idle workloads", answer)
+    print_idle(run, settings, answer, output)
+
+
+def print_idle(
+    run: Invocation, settings: Settings, answer: IdleAnswer, output: Output = Output.TABLE
+) -> None:
+    """Say the rule on stderr, and write the lines to stdout."""
     run.note(_rule(answer.thresholds))
     render(answer.rows, columns(answer.currency, output), output, zone=settings.time_zone)
 

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lowtide.cli.cost import print_costs
+from lowtide.cli.idle import print_idle
 from lowtide.cli.invocation import invocation
+from lowtide.cli.recommend import print_recommendations
 from lowtide.cli.serve import (
     ApiPortOption,
     InsecureOption,
@@ -21,16 +24,10 @@ from lowtide.cli.serve import (
 )
 
 if TYPE_CHECKING:
+    from analytics.answers import FirstAnswers
     from lowtide.cli.invocation import Invocation
     from lowtide.serve.lifecycle import Addresses
     from lowtide.settings import Settings
-
-TABLES = (
-    ("Cost by team", ("cost", "--by", "team")),
-    ("Cost by application", ("cost", "--by", "application")),
-    ("Idle and long-tail services", ("idle",)),
-    ("First recommendations", ("recommend",)),
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -79,20 +76,26 @@ def _run(run: Invocation, settings: Settings, *, demo: bool, once: bool, days: f
     def ready(addresses: Addresses) -> None:
         run.note(facts(settings, addresses))
 
-    def tables() -> None:
-        print_tables(run, settings)
+    def tables(answers: FirstAnswers) -> None:
+        print_tables(run, settings, answers)
 
     look = FirstLook(Wishes(demo=demo, once=once, days=days, tables=tables), say=run.note)
     run_server(settings, ready, look)
     run.note("Stopped.")
 
 
-def print_tables(run: Invocation, settings: Settings) -> None:
-    """Each table as the command of its own prints it, with that command above it."""
-    from lowtide.cli.app import run as run_command
+def print_tables(run: Invocation, settings: Settings, answers: FirstAnswers) -> None:
+    """Each table with the command that prints it; what holds for all of them is said once."""
+    from lowtide.asking import tell
 
-    common = ["--data", str(settings.data), *(["--config", str(run.config)] if run.config else [])]
-    common += [part for override in run.overrides for part in ("--set", override)]
-    for title, arguments in TABLES:
-        run.note(f"\n{title}  (lowtide {' '.join(arguments)})\n")
-        run_command([*arguments, *common])
+    teams, applications = answers.by_team, answers.by_application
+    run.note("\n")
+    tell(run, settings, "The last week", teams, applications, answers.idle, answers.recommend)
+    run.note("Cost by team  (lowtide cost --by team)\n\n")
+    print_costs(teams)
+    run.note("\nCost by application  (lowtide cost --by application)\n\n")
+    print_costs(applications)
+    run.note("\nIdle and long-tail services  (lowtide idle)\n\n")
+    print_idle(run, settings, answers.idle)
+    run.note("\nFirst recommendations  (lowtide recommend)\n\n")
+    print_recommendations(run, settings, answers.recommend)

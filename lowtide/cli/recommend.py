@@ -6,23 +6,26 @@ tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import typer
 
+from analytics.window import DEFAULT_WINDOW
 from lowtide.cli.cost import WindowOption
 from lowtide.cli.invocation import OutputOption, invocation
-from lowtide.output import Column, Output, Unit, render
+from lowtide.output import MISSING, Column, Output, Unit, render
 from lowtide.units import money
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from analytics.answers import Basis
-    from analytics.documents import RecommendAnswer, Recommendation
+    from analytics.documents import RecommendAnswer
     from ingest.store.engine import Session
+    from lowtide.cli.invocation import Invocation
+    from lowtide.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +33,9 @@ def register(app: typer.Typer) -> None:
     app.command("recommend")(recommend)
 
 
-def recommend(ctx: typer.Context, window: WindowOption = "7d", output: OutputOption = Output.TABLE) -> None:
+def recommend(
+    ctx: typer.Context, window: WindowOption = DEFAULT_WINDOW, output: OutputOption = Output.TABLE
+) -> None:
     """Show what could scale to zero, and what that would free. Candidates, not proven by a replay yet."""
     from analytics.answers import recommend_answer
     from analytics.documents import RecommendAnswer
@@ -42,13 +47,22 @@ def recommend(ctx: typer.Context, window: WindowOption = "7d", output: OutputOpt
     run = invocation(ctx)
     settings = run.settings()
     answer = ask(run, settings, "/api/v1/recommendations", {"window": window}, RecommendAnswer, local)
-    tell(run, settings, answer, "First scale-to-zero estimates")
+    tell(run, settings, "First scale-to-zero estimates", answer)
+    print_recommendations(run, settings, answer, output)
+
+
+def print_recommendations(
+    run: Invocation, settings: Settings, answer: RecommendAnswer, output: Output = Output.TABLE
+) -> None:
+    """Say on stderr what the figures mean and what holds for all of them, and write the lines to stdout."""
     run.note(
         f"Asleep {settings.analytics.keep_alive_s:g} s after the last request; freed is what is reserved "
         f"meanwhile, without sidecars. It becomes a saving once a node can go."
     )
+    if answer.common_reasons:
+        run.note(f"Of every line: {_sentence(answer.common_reasons)}.")
     run.note(_sum(answer, settings.analytics.least_evidence_h) + "\n\n")
-    render(_rows(answer.rows), columns(answer.currency, output), output, zone=settings.time_zone)
+    render(_rows(answer, output), columns(answer.currency, output), output, zone=settings.time_zone)
 
 
 def _sum(answer: RecommendAnswer, least_evidence_h: float) -> str:
@@ -67,14 +81,17 @@ def _sum(answer: RecommendAnswer, least_evidence_h: float) -> str:
     return f"{candidates}: {', '.join(parts)} {answer.currency} a week."
 
 
-def _rows(found: Iterable[Recommendation]) -> Iterator[dict[str, object]]:
-    for one in found:
+def _rows(answer: RecommendAnswer, output: Output) -> Iterator[dict[str, object]]:
+    """The lines; what holds for all of them is in each only where a program reads it."""
+    said = answer.common_reasons if output is Output.TABLE else ()
+    for one in answer.rows:
         row = one.model_dump()
+        row["reasons"] = tuple(reason for reason in one.reasons if reason not in said)
         yield {**row, "evidence_start": one.evidence.start, "evidence_end": one.evidence.end}
 
 
 def _sentence(reasons: object) -> str:
-    return "; ".join(map(str, reasons)) if isinstance(reasons, tuple) else ""
+    return "; ".join(map(str, reasons)) if isinstance(reasons, tuple) and reasons else MISSING
 
 
 def columns(currency: str, output: Output) -> list[Column]:
@@ -97,7 +114,7 @@ def columns(currency: str, output: Output) -> list[Column]:
     ]
     status = Column("status", "Status")
     if output is Output.TABLE:
-        return [*shown, Column("reasons", "Because", show=_sentence), status]
+        return [*shown, status, Column("reasons", "Because", show=_sentence)]
     more = [
         Column(key, key.replace("_", " ").capitalize())
         for key in ("action", "kind", "cluster", "environment", "application", "team", "reasons")

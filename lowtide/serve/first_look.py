@@ -11,12 +11,19 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from analytics.answers import Basis, FirstAnswers, first_answers
+from analytics.errors import AnalyticsError
+from analytics.window import DEFAULT_WINDOW
+from ingest.store.errors import StoreError
 from ingest.store.removal import has_demo
+from lowtide.asking import TENANT
 from lowtide.demo.progress import ProgressLine
+from lowtide.errors import explain
 from lowtide.output import note
 from lowtide.serve.lifecycle import Addresses
 from lowtide.serve.own_demo import accepted, waiting
@@ -33,12 +40,12 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the caller of quickstart wants. `tables` prints them; it blocks."""
+    """What the caller of quickstart wants. `tables` prints the answers; it blocks."""
 
     demo: bool
     once: bool
     days: float
-    tables: Callable[[], None]
+    tables: Callable[[FirstAnswers], None]
 
 
 class FirstLook:
@@ -57,7 +64,7 @@ class FirstLook:
                 parts.demo.plays(showing)
                 await self._play(showing, parts)
             await self._stored(parts)
-            await asyncio.to_thread(self._wishes.tables)
+            await asyncio.to_thread(self._show, parts)
             if self._wishes.once:
                 stop.make()
                 return
@@ -117,6 +124,17 @@ class FirstLook:
             state = await asyncio.to_thread(parts.state)
         progress.close()
 
+    def _show(self, parts: ServerParts) -> None:
+        """All tables from one reading of the store, so that their sums agree. Without an answer it is said
+        why, and the server stays.
+        """
+        try:
+            answers = _answers(parts)
+        except (StoreError, AnalyticsError) as error:
+            self._say(f"There are no tables to show. {explain(error)}")
+            return
+        self._wishes.tables(answers)
+
     async def _live(self, showing: Showing) -> None:
         """Keep the pipe empty while the demo goes on; its end does not end the server."""
         try:
@@ -126,6 +144,13 @@ class FirstLook:
             log.warning("The demo has stopped, Lowtide goes on", reason=str(error))
         else:
             self._say("The demo is no longer played; Lowtide goes on.")
+
+
+def _answers(parts: ServerParts) -> FirstAnswers:
+    settings = parts.settings
+    basis = Basis.load(settings.analytics, settings.currency, settings.time_zone)
+    with parts.engine.session() as session:
+        return first_answers(session, basis, window=DEFAULT_WINDOW, now=datetime.now(UTC), tenant=TENANT)
 
 
 def _demo_is_there(parts: ServerParts) -> bool:
