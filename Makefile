@@ -21,7 +21,7 @@ REQUIREMENTS := pyproject.toml constraints.txt
 
 .PHONY: help
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: venv
 venv: $(DEV) ## Install everything for development into .venv, if anything has changed
@@ -33,6 +33,11 @@ run: $(RUNTIME) ## Install, start Lowtide with the demo company, and print the f
 .PHONY: test
 test: $(DEV) lint ## Run every check and test
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+.PHONY: test-server
+test-server: $(DEV) ## Run the tests with the store behind HTTP in a second process
+	LOWTIDE_TEST_STORE=server $(BIN)/python -m pytest -n 2 \
+		tests/ingest/store tests/ingest/loader tests/api tests/analytics $(ARGS)
 
 .PHONY: lint
 lint: $(DEV) ## Check style, types and layers

@@ -1,6 +1,8 @@
-"""One embedded engine per test process, and places in it for tests to write to.
+"""One engine per test process, and places in it for tests to write to.
 
-A process can hold one embedded engine only, so whoever needs the engine takes it from here:
+A process can hold one embedded engine only, so whoever needs the engine takes it from here. With
+`LOWTIDE_TEST_STORE=server` it is not embedded: each test process starts one more, `support.store_server`, and
+reaches the engine in there over HTTP, as it would reach a ClickHouse server.
 
     engine     the engine, opened once per process (with xdist: once per worker); its own database stays empty
     database   the name of a fresh, empty database, dropped after the test
@@ -8,30 +10,79 @@ A process can hold one embedded engine only, so whoever needs the engine takes i
     migrated   the engine on a database with Lowtide's tables, shared by all tests of the process
     session    a session of `migrated`
     tenant     an unused tenant, so that tests find their own rows there
+    embedded   `engine`, for tests about what only the embedded one does; they are skipped otherwise
+    stand_in   that other process, for tests about a store that is a server, whatever `engine` is
 
 The trap: a test must not close `engine`, nor open an engine on another directory.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from dataclasses import replace
 from uuid import uuid4
 
+import hypothesis
 import pytest
 
 from ingest.store.engine import Engine, Session
 from ingest.store.migrate import migrate
 from ingest.store.settings import StoreSettings
 from ingest.store.target import Embedded
+from support.store_server_process import StoreProcess
+
+STORE = "LOWTIDE_TEST_STORE"
+KIND = os.environ.get(STORE, "embedded")
+
+# Examples are the same in every run, and however slow the machine, none is taken for wrong. To look for new
+# ones: --hypothesis-profile=explore.
+_UNTIMED = hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.register_profile("explore", _UNTIMED)
+hypothesis.settings.register_profile("lowtide", _UNTIMED, derandomize=True)
+hypothesis.settings.load_profile("lowtide")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_setting() -> Iterator[None]:
+    """The variable is not for Lowtide, which refuses names under its prefix that are no settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(STORE, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """The embedded engine of this process, on a directory of its own."""
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProcess]:
+    """A server that runs as long as this process."""
     pytest.importorskip("chdb", reason="the embedded engine is not installed")
-    opened = Engine.open(Embedded(tmp_path_factory.mktemp("engine") / "store"))
+    started = StoreProcess(tmp_path_factory.mktemp("stand-in")).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The engine of this process, on a directory of its own."""
+    pytest.importorskip("chdb", reason="the embedded engine is not installed")
+    match KIND:
+        case "embedded":
+            opened = Engine.open(Embedded(tmp_path_factory.mktemp("engine") / "store"))
+        case "server":
+            opened = Engine.open(request.getfixturevalue("stand_in").target())
+        case other:
+            pytest.exit(f"{STORE} is {other!r}; it may be `embedded` or `server`", returncode=4)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def embedded(engine: Engine) -> Engine:
+    """The engine if it is embedded."""
+    if not engine.is_embedded:
+        pytest.skip("about the embedded engine")
+    return engine
 
 
 @pytest.fixture
@@ -48,8 +99,7 @@ def database(engine: Engine) -> Iterator[str]:
 @pytest.fixture
 def store(engine: Engine, database: str) -> Iterator[Engine]:
     """The process's engine, with its sessions in the test's own database."""
-    assert isinstance(engine.target, Embedded)
-    seen = Engine.open(Embedded(engine.target.directory, database))
+    seen = Engine.open(replace(engine.target, database=database))
     yield seen
     seen.close()
 
@@ -57,8 +107,7 @@ def store(engine: Engine, database: str) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def migrated(engine: Engine) -> Iterator[Engine]:
     """The process's engine on a database with Lowtide's tables, which all tests of the process share."""
-    assert isinstance(engine.target, Embedded)
-    opened = Engine.open(Embedded(engine.target.directory, "lowtide_tables"))
+    opened = Engine.open(replace(engine.target, database="lowtide_tables"))
     with opened.session() as first:
         migrate(first, StoreSettings())
     yield opened

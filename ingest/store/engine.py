@@ -5,13 +5,14 @@ Embedded, the engine lives in this process and owns its directory; any number of
 server each session is a connection of its own. A session belongs to one thread at a time.
 
 The traps: one process can hold one embedded engine only, whatever the directory, so the engine is closed
-before another one opens; and `SET` stays on a session, so settings are given per session or per call,
-never as a statement.
+before another one opens; and a `SET` stays on a session of the embedded engine but is forgotten at once by a
+server, so settings are given per session or per call, never as a statement.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -66,6 +67,12 @@ _ALWAYS: Final[Settings] = {
 _CONNECT_TIMEOUT_S: Final = 5
 _ANSWER_TIMEOUT_S: Final = 300
 _VERSION_TAIL: Final = " (version "
+_DRIVERS_WORDS: Final = re.compile(
+    r"^Received ClickHouse exception, code: \d+, server response: | \(for url [^)]*\)$"
+)
+"""What the driver says around an error that came over HTTP."""
+_FROM_BETWEEN: Final = re.compile(r"HTTP driver received (HTTP status 5\d\d)")
+"""Without the engine's code it is not the engine's answer: a proxy in between does not reach it."""
 
 
 class Session:
@@ -73,8 +80,16 @@ class Session:
     once."""
 
     def __init__(self, client: Client, on_close: Callable[[Session], None]) -> None:
-        self._client = client
+        self._open_client: Client | None = client
         self._on_close = on_close
+
+    @property
+    def _client(self) -> Client:
+        """The driver's; over HTTP it would go on working after its close. Raises StoreUnavailableError."""
+        client = self._open_client
+        if client is None:
+            raise StoreUnavailableError("the session with the store has been closed")
+        return client
 
     def frame(
         self, sql: str, params: Parameters | None = None, settings: Settings | None = None
@@ -111,7 +126,7 @@ class Session:
             )
 
     def execute(self, sql: str, params: Parameters | None = None, settings: Settings | None = None) -> None:
-        """Run a statement that gives no rows: DDL, SET, SYSTEM. Raises StoreError."""
+        """Run a statement that gives no rows: DDL, SYSTEM. Raises StoreError."""
         with _translated():
             self._client.command(sql, parameters=dict(params or {}), settings=dict(settings or {}))
 
@@ -122,8 +137,10 @@ class Session:
 
     def close(self) -> None:
         """Give the session back; calling it twice is fine."""
-        self._on_close(self)
-        self._client.close()
+        client, self._open_client = self._open_client, None
+        if client is not None:
+            self._on_close(self)
+            client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -228,8 +245,10 @@ def _translated() -> Iterator[None]:
 
 def _as_store_error(error: ClickHouseError) -> StoreError:
     code = int(getattr(error, "code", None) or 0)
-    text = str(error).partition(_VERSION_TAIL)[0].strip()
+    text = _DRIVERS_WORDS.sub("", str(error).partition(_VERSION_TAIL)[0]).strip()
     # Without a code it never was the engine's answer: a connection refused, reset or too slow.
+    if code == 0 and (found := _FROM_BETWEEN.match(text)) is not None:
+        return StoreUnavailableError(f"the store does not answer: {found[1]}")
     if code == 0 and isinstance(error, OperationalError):
         return StoreUnavailableError(f"the store does not answer: {_root(error)}")
     if code in _RETRYABLE_CODES:

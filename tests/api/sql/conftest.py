@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 import uvicorn
@@ -27,7 +28,6 @@ from api.sql.pool import limits
 from api.sql.router import sql_router
 from api.sql.service import SqlService
 from ingest.store.engine import Engine, Session
-from ingest.store.target import Embedded
 
 MIB = 1024 * 1024
 DATABASE = "lowtide_shop"
@@ -67,8 +67,7 @@ Ask = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def shop(engine: Engine) -> Iterator[Engine]:
-    assert isinstance(engine.target, Embedded)
-    opened = Engine.open(Embedded(engine.target.directory, DATABASE))
+    opened = Engine.open(replace(engine.target, database=DATABASE))
     with opened.session() as session:
         for statement in _TABLES.split(";"):
             session.execute(statement)

@@ -103,7 +103,7 @@ def test_bytes_that_are_no_request_are_refused_for_good(migrated: Engine) -> Non
 
 
 def test_it_works_where_nothing_can_be_written(
-    session: Session, insert: Callable[..., None], tenant: str, made: Any, traces: Any,
+    embedded: Engine, session: Session, insert: Callable[..., None], tenant: str, made: Any, traces: Any,
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The engine caches schemas given as text in the working directory; ours are files."""
