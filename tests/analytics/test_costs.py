@@ -253,7 +253,7 @@ def invented(estate: Any, nodes: list[dict[str, Any]], samples: list[dict[str, A
     return one
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(NODE, min_size=1, max_size=3), st.lists(SAMPLE, max_size=25), st.integers(0, 180))
 def test_lines_add_up_to_what_the_nodes_cost_and_none_is_negative(
     estate: Any, book: Any, nodes: list[dict[str, Any]], samples: list[dict[str, Any]], until: int
@@ -270,7 +270,7 @@ def test_lines_add_up_to_what_the_nodes_cost_and_none_is_negative(
     assert costs.lines.filter(pl.col("used_nano") > bore + 1000).is_empty()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(NODE, min_size=1, max_size=3), st.lists(SAMPLE, max_size=25))
 def test_every_grouping_has_the_same_total_and_its_lines_add_up(
     estate: Any, book: Any, nodes: list[dict[str, Any]], samples: list[dict[str, Any]]
@@ -288,7 +288,7 @@ def test_every_grouping_has_the_same_total_and_its_lines_add_up(
         assert len({(row.name, row.line) for row in rows}) == len(rows)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(SAMPLE, min_size=1, max_size=25))
 def test_what_the_containers_hold_never_changes_what_the_node_costs(
     estate: Any, book: Any, samples: list[dict[str, Any]]
@@ -339,7 +339,7 @@ def test_who_sends_requests_and_no_metrics_has_a_line_without_cost(estate: Any, 
     assert (total.total, total.requests) == (0, 200)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(NODE, min_size=1, max_size=2),
     st.lists(SAMPLE, max_size=8),

@@ -73,7 +73,7 @@ def replayed(spans: Spans, begin: int, end: int, keep_alive_s: int) -> tuple[int
     return awake_s, cold_starts
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 400)), max_size=25),
     st.integers(0, 700),
@@ -93,7 +93,7 @@ def test_the_estimate_is_a_replay_of_every_second(
     assert found["span_s"] == length
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(DAY - 300, DAY + 300), st.integers(0, 400)), max_size=12))
 def test_requests_over_midnight_keep_it_awake(midnight: datetime, requests: list[tuple[int, int]]) -> None:
     shift = DAY - 400

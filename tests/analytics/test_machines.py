@@ -90,7 +90,7 @@ def test_growth_over_a_long_silence_belongs_to_no_hour(midnight: datetime) -> No
     assert cpu_time_hours(minutes)["cpu_s"].to_list() == [0.0, 0.0]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 118), st.floats(0, 1e5)), max_size=20))
 def test_the_services_of_a_machine_bear_all_of_it(
     estate: Any, book: Any, processes: list[tuple[int, int, float]]

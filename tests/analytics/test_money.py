@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.money import nano_usd, split, usd, weight
@@ -30,7 +30,6 @@ def parts_of(groups: list[tuple[int, list[int]]]) -> pl.DataFrame:
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(AMOUNTS, WEIGHTS), min_size=1, max_size=4))
 def test_parts_add_up_and_are_within_one_unit_of_the_exact_share(groups: list[tuple[int, list[int]]]) -> None:
     found = parts_of(groups)
@@ -45,7 +44,6 @@ def test_parts_add_up_and_are_within_one_unit_of_the_exact_share(groups: list[tu
             assert part >= 0
 
 
-@settings(deadline=None)
 @given(AMOUNTS, WEIGHTS, st.integers(0, 1000))
 def test_the_order_of_rows_does_not_matter(amount: int, weights: list[int], seed: int) -> None:
     frame = parts_of([(amount, weights)])

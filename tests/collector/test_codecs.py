@@ -262,7 +262,7 @@ def test_the_encoding_of_a_grpc_message() -> None:
         assert encoding_of_message(zlib.compress(body, level)) is Encoding.DEFLATE
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.binary(min_size=1, max_size=3000), name=st.sampled_from(COMPRESSED), damage=st.data())
 def test_damaged_data_is_refused_or_read_but_never_breaks(
     data: bytes, name: str, damage: st.DataObject
@@ -278,7 +278,7 @@ def test_damaged_data_is_refused_or_read_but_never_breaks(
     assert len(out) <= 100_000
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(wire=st.binary(max_size=2000), encoding=st.sampled_from(list(Encoding)))
 def test_any_bytes_are_refused_or_read_but_never_break(wire: bytes, encoding: Encoding) -> None:
     try:

@@ -345,7 +345,6 @@ REQUESTS = st.lists(
 
 @settings(
     max_examples=50,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(requests=REQUESTS)

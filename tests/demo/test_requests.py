@@ -108,7 +108,7 @@ def test_span_identities_are_unique(showing: Any) -> None:
     assert all(len(seen.span.span_id) == 8 and len(seen.span.trace_id) == 16 for seen in showing.spans)
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(seed=st.integers(0, 2**31))
 def test_same_seed_same_bytes_other_seed_other_bytes(show: Any, estate: Estate, seed: int) -> None:
     first, again, other = (

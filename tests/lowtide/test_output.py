@@ -17,7 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -135,7 +135,6 @@ class TestCsv:
     def test_no_rows_leave_the_header(self) -> None:
         assert written([], [Column("x", "X"), Column("y", "Y")], "csv") == "x,y\n"
 
-    @settings(deadline=None)
     @given(st.text(st.characters(codec="utf-8", exclude_characters="\0")))
     def test_no_text_is_a_formula_and_every_text_can_be_had_back(self, text: str) -> None:
         lines = written([{"x": text, "y": 1}], [Column("x", "X"), Column("y", "Y")], "csv")
@@ -203,7 +202,6 @@ class TestTable:
         narrowest = 16 + 12 + sum(map(len, ["Cost (USD)", *figures[1:]]))
         assert max(map(cell_len, lines)) <= max(columns, narrowest)
 
-    @settings(deadline=None)
     @given(
         st.lists(
             st.tuples(st.text("ab's ", max_size=40), st.text("ab-", max_size=25), st.integers(0, 10**9)),
@@ -271,7 +269,6 @@ class TestTable:
         assert written([{"x": 3}], [column], "table").splitlines()[1] == "<3>"
         assert json.loads(written([{"x": 3}], [column], "json")) == [{"x": 3}]
 
-    @settings(deadline=None)
     @given(st.lists(st.text(max_size=30), min_size=1, max_size=5))
     def test_every_row_is_one_line_of_equal_layout(self, names: list[str]) -> None:
         rows = [{"x": name, "n": 7} for name in names]
@@ -324,7 +321,6 @@ class TestMoney:
         with pytest.raises(ValueError, match="money has a currency"):
             Column("x", "X", currency="USD")
 
-    @settings(deadline=None)
     @given(st.decimals(allow_nan=False, allow_infinity=False, places=12, min_value=-(10**9), max_value=10**9))
     def test_no_digit_is_lost(self, amount: Decimal) -> None:
         rows = [{"cost": amount}]

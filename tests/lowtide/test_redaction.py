@@ -117,7 +117,7 @@ def told(way: dict[str, Any]) -> str:
     )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=200)
 @given(word=PASSWORDS, address=ADDRESSES, way=st.sampled_from(sorted(WAYS)))
 @example(word="p@ss", address="clickhouse://u:{}@h", way="variable")
 @example(word="sec ret", address="clickhouse://u:{}@h", way="file")

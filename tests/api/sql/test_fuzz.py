@@ -130,7 +130,7 @@ def attempt(service: SqlService, outside: Path, text: str, value: str) -> None:
     assert [path.name for path in outside.iterdir()] == ["in"]
 
 
-QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True)
+QUICK = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 class TestNothingGetsOut:

@@ -30,7 +30,7 @@ MEMORY, TIME, RESULT, READ = 241, 159, 396, 158
         ("SELECT repeat('x', 10000 + number % 2) FROM numbers(1000)", {RESULT}),
         ("SELECT repeat('x', 100000) FROM numbers(4000)", {RESULT, MEMORY}),
         ("SELECT arrayJoin(range(1000000))", {RESULT, MEMORY}),
-        ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT count() FROM r", {306}),
+        ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT n FROM r", {306, TIME}),
     ],
 )  # fmt: skip
 def test_work_without_end_is_ended(ask: Ask, text: str, codes: set[int]) -> None:

@@ -78,7 +78,7 @@ def brute_force(spans: Sequence[tuple[int, int, bool]], seconds: Sequence[int]) 
     }
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(spans=spans_around_midnight(), cuts=st.integers(1, 4))
 def test_concurrency_is_that_of_the_spans(
     session: Session, insert: Callable[..., None], made: Any, traces: Any,
@@ -98,7 +98,7 @@ def test_concurrency_is_that_of_the_spans(
     assert concurrency(rows, seconds) == brute_force(spans, seconds)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(spans=spans_around_midnight())
 def test_every_column_is_its_own_sum(
     session: Session, insert: Callable[..., None], made: Any, traces: Any, spans: list[tuple[int, int, bool]]
