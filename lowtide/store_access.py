@@ -46,6 +46,16 @@ def spool_directory(settings: Settings) -> Path:
     return settings.data / SPOOL_FOLDER
 
 
+def check_there(target: Target, settings: Settings) -> None:
+    """Raises NoDataError if the store would have to be made first."""
+    if isinstance(target, Embedded) and not target.directory.is_dir():
+        raise NoDataError(
+            f"There is no data in {settings.data} yet.",
+            hint="Start Lowtide with `lowtide serve` or `lowtide quickstart`, or name another directory with "
+            "--data.",
+        )
+
+
 @contextmanager
 def open_store(settings: Settings, *, create: bool = False) -> Iterator[Engine]:
     """The store, for as long as the block lasts, with its tables as they are.
@@ -58,13 +68,9 @@ def open_store(settings: Settings, *, create: bool = False) -> Iterator[Engine]:
 
     target = target_of(settings)
     with ExitStack() as closing:
+        if not create:
+            check_there(target, settings)
         if isinstance(target, Embedded):
-            if not create and not target.directory.is_dir():
-                raise NoDataError(
-                    f"There is no data in {settings.data} yet.",
-                    hint="Start Lowtide with `lowtide serve` or `lowtide quickstart`, or name another "
-                    "directory with --data.",
-                )
             lock = InstanceLock.acquire(settings.data)
             closing.callback(lock.release)
         engine = Engine.open(target)

@@ -13,7 +13,7 @@ import pkgutil
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import ModuleType
 from typing import Annotated, Any
@@ -55,9 +55,11 @@ def build(run: Invocation | None = None) -> Any:
 
 
 def _register(module: ModuleType, app: typer.Typer, run: Invocation) -> None:
-    """Let a module add its command. The demo knows no settings, so it is told how to find a server."""
+    """Let a module add its command. The demo knows no settings, so it is told how to reach what it
+    played to.
+    """
     if module.__name__ == "lowtide.cli.demo":
-        module.register(app, find_server=partial(_find_server, run))
+        module.register(app, partial(_remove_here, run), partial(_find_server, run))
     else:
         module.register(app)
 
@@ -66,6 +68,12 @@ def _find_server(run: Invocation) -> Any:
     from lowtide.serve.finding import find_server
 
     return find_server(run)
+
+
+def _remove_here(run: Invocation, tell: Callable[[str], None]) -> Any:
+    from lowtide.serve.removing import remove_demo_here
+
+    return remove_demo_here(run, tell)
 
 
 def _show_version(value: bool) -> None:

@@ -2,7 +2,8 @@
 CLI.
 
 The demo knows nothing of the store; `--remove`, and the look whether the demo is there already, ask the
-server through its API. The trap: heavy imports stay inside the command, so that `lowtide --help` is quick.
+server through its API; where none runs, `--remove` calls what it was registered with. The trap: heavy imports
+stay inside the command, so that `lowtide --help` is quick.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from lowtide.demo.packing import Request
     from lowtide.demo.player import Player
     from lowtide.demo.sending import Sender, Sent
+    from lowtide.demo.server import Removed
     from lowtide.demo.settings import DemoSettings
 
 OTLP_HTTP = "http://127.0.0.1:4318"
@@ -37,14 +40,22 @@ class RunningServer(NamedTuple):
     otlp_http: str
 
 
+RemoveHere = Callable[[Callable[[str], None]], "Removed"]
+"""Removes the demo from a store that no server owns; it is given what to tell its progress."""
+
+
 def nobody() -> RunningServer | None:
     """The finder used until another is given: it knows of no running server."""
     return None
 
 
-def register(app: typer.Typer, find_server: Callable[[], RunningServer | None] = nobody) -> None:
+def register(
+    app: typer.Typer,
+    remove_here: RemoveHere,
+    find_server: Callable[[], RunningServer | None] = nobody,
+) -> None:
     """Add the command. `find_server` tells where a server runs on this machine, for the defaults of the
-    addresses."""
+    addresses; `remove_here` takes the demo out of the store of this machine if none does."""
 
     @app.command("demo")
     def demo(
@@ -89,7 +100,8 @@ def register(app: typer.Typer, find_server: Callable[[], RunningServer | None] =
         _check_address("--api", api)
         if remove:
             server = find_server() if api is None else None
-            _remove(api or (server.api if server else None), token)
+            asked = api or (server.api if server else None)
+            _remove(remove_here if asked is None else partial(_remove_there, asked, token))
             return
         settings = _settings(seed, _moment(now), days, rate)
         files = Files(manifest, manifest_ids, truth)
@@ -314,19 +326,19 @@ class _Progress:
         self.line.close()
 
 
-def _remove(api: str | None, token: str | None) -> None:
-    from lowtide.demo.progress import ProgressLine
+def _remove_there(api: str, token: str | None, tell: Callable[[str], None]) -> Removed:
     from lowtide.demo.server import DemoServer
 
-    if api is None:
-        raise DemoRefusedError(
-            "No running server was found, and the demo is removed by the server.",
-            hint="Start `lowtide serve` on its data, or name its API with --api http://HOST:PORT.",
-        )
+    with DemoServer(api, token) as server:
+        return server.remove(tell)
+
+
+def _remove(remove: RemoveHere) -> None:
+    from lowtide.demo.progress import ProgressLine
+
     line, began = ProgressLine(), monotonic()
     try:
-        with DemoServer(api, token) as server:
-            removed = server.remove(lambda text: line.show(f"demo: {text}"))
+        removed = remove(lambda text: line.show(f"demo: {text}"))
     finally:
         line.close()
     counts = {table: rows for table, rows in removed.rows.items() if rows}

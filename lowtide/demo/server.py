@@ -19,6 +19,7 @@ PATH = "/api/v1/demo"
 REMOVAL_S = 3600.0
 """A removal waits until everything accepted is stored, so it may take long; its progress shows that it
 lives."""
+STORING = "waiting until what was accepted is stored"
 _ANSWER_S = 30.0
 _POLL_S = 0.25
 
@@ -80,16 +81,8 @@ class DemoServer:
             state = self._ask("GET", _ANSWER_S)["removal"]
         except DemoServerError:
             return  # the removal's own answer says what is wrong, and a server at work may be slow to tell
-        if state is None:
-            return
-        if not state["table"]:
-            tell("waiting until what was accepted is stored")
-        else:
-            again = f", round {state['round']}" if state["round"] > 1 else ""
-            tell(
-                f"{state['rows']:,} rows removed; now {state['table']},"
-                f" {state['number']} of {state['tables']} tables{again}"
-            )
+        if state is not None:
+            tell(progress_words(state) if state["table"] else STORING)
 
     def _ask(self, method: str, timeout_s: float) -> Any:
         try:
@@ -113,6 +106,13 @@ class DemoServer:
                 f"{self._url} answered with something else than JSON.",
                 hint="Is it the address of Lowtide's API?",
             ) from error
+
+
+def progress_words(step: Mapping[str, Any]) -> str:
+    """Where a removal is, from the fields of `api.demo.Progress`."""
+    where = f"now {step['table']}, {step['number']} of {step['tables']} tables"
+    again = f", round {step['round']}" if step["round"] > 1 else ""
+    return f"{step['rows']:,} rows removed; {where}{again}"
 
 
 def _reason(response: httpx2.Response) -> str:

@@ -82,7 +82,7 @@ class FirstLook:
             )
         self._say(
             "The demo's history is in the store already and is not played again. To start over, run "
-            "`lowtide demo --remove` while Lowtide runs, then quickstart anew."
+            "`lowtide demo --remove`, then quickstart anew."
         )
         if self._wishes.once:
             return None

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from lowtide.cli.demo import DEFAULT_SEED, RunningServer, register
 from lowtide.demo.sending import SendError
+from lowtide.demo.server import Removed
 from lowtide.demo.settings import DemoSettings
 from lowtide.errors import LowtideError, explain
 
@@ -30,10 +32,14 @@ REMOVED = (
 SMALL = ["--now", NOW, "--days", "0.02", "--seed", "7"]
 
 
+def not_here(_tell: Callable[[str], None]) -> Removed:
+    raise AssertionError("a server was to be asked")
+
+
 @pytest.fixture
 def app() -> typer.Typer:
     found = typer.Typer()
-    register(found)
+    register(found, not_here)
     found.command("other")(lambda: None)
     return found
 
@@ -94,7 +100,7 @@ def test_refusals_end_the_showing_with_an_error(app: typer.Typer, sink: Any) -> 
 
 def test_the_running_server_is_found(sink: Any) -> None:
     app = typer.Typer()
-    register(app, lambda: RunningServer(api=sink.address, otlp_http=sink.address))
+    register(app, not_here, lambda: RunningServer(api=sink.address, otlp_http=sink.address))
     app.command("other")(lambda: None)
     assert CliRunner().invoke(app, ["demo", *SMALL]).exit_code == 0
     assert sink.received
@@ -106,14 +112,26 @@ def test_removal_asks_the_api_and_reports_its_refusal(app: typer.Typer, sink: An
     sink.answers = [REMOVED, (409, {"Content-Type": "text/plain"}, b"a job runs")]
     good = CliRunner().invoke(app, ["demo", "--remove", "--api", sink.address, "--token", "secret"])
     bad = CliRunner().invoke(app, ["demo", "--remove", "--api", sink.address])
-    lost = CliRunner().invoke(app, ["demo", "--remove"])
-    assert (good.exit_code, bad.exit_code, lost.exit_code) == (0, 1, 1)
+    assert (good.exit_code, bad.exit_code) == (0, 1)
     assert sink.deleted == [("/api/v1/demo", "Bearer secret"), ("/api/v1/demo", None)]
     assert good.stderr.splitlines()[0].split() == ["demo:", "otel_traces", "1,200"]
     assert "1,200 rows removed" in good.stderr
     assert "409: a job runs" in told(bad)
-    assert "--api" in told(lost)
     assert sink.received == []
+
+
+def test_without_a_server_it_is_removed_here() -> None:
+    def here(tell: Callable[[str], None]) -> Removed:
+        tell("at work")
+        return Removed({"otel_traces": 1200, "otel_logs": 0}, finished=True)
+
+    app = typer.Typer()
+    register(app, here)
+    app.command("other")(lambda: None)
+    done = CliRunner().invoke(app, ["demo", "--remove"])
+    assert done.exit_code == 0
+    assert "demo: at work" in done.stderr
+    assert "1,200 rows removed" in done.stderr
 
 
 def told(result: Result) -> str:
@@ -141,7 +159,7 @@ def test_another_server_than_ours_is_told_apart(app: typer.Typer, sink: Any, ans
 @pytest.mark.parametrize("named", [[], ["--endpoint"], ["--endpoint", "--api"]])
 def test_a_store_that_has_the_demo_is_not_given_it_twice(sink: Any, named: list[str]) -> None:
     app = typer.Typer()
-    register(app, lambda: RunningServer(api=sink.address, otlp_http=sink.address))
+    register(app, not_here, lambda: RunningServer(api=sink.address, otlp_http=sink.address))
     app.command("other")(lambda: None)
     given = [part for option in named for part in (option, sink.address)]
     sink.stored = True
@@ -161,7 +179,7 @@ def test_a_server_that_cannot_be_asked_does_not_keep_from_playing_elsewhere(sink
         raise LowtideError("it is starting")
 
     app = typer.Typer()
-    register(app, broken)
+    register(app, not_here, broken)
     app.command("other")(lambda: None)
     assert CliRunner().invoke(app, ["demo", *SMALL, "--endpoint", sink.address]).exit_code == 0
     assert sink.received
@@ -190,7 +208,7 @@ def test_files_are_tried_before_anything_is_sent(
 
 def test_registering_imports_nothing_heavy() -> None:
     code = (
-        "import sys, typer; from lowtide.cli.demo import register; register(typer.Typer());"
+        "import sys, typer; from lowtide.cli.demo import register; register(typer.Typer(), None);"
         "print([m for m in ('numpy', 'httpx2', 'yaml', 'pydantic', 'google.protobuf') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -117,6 +117,29 @@ def test_removal_ends_the_demo_that_plays(launch: Any) -> None:
     assert running.stop() == 0, running.told()
 
 
+def test_removal_without_a_server_takes_what_waits_too(launch: Any) -> None:
+    nothing = launch("demo", "--remove")
+    assert nothing.process.wait(60) == 1
+    assert "There is no data in" in nothing.told()
+    first = launch.serve()
+    assert command(first, "demo", "--days", "0.01").returncode == 0
+    send_own(first)
+    assert first.stop() == 0
+    server = launch.serve("--set", "loader.interval_ms=60000")
+    assert command(server, "demo", "--days", "0.01", "--again").returncode == 0
+    assert server.get("/api/v1/pipeline")["requests_waiting"] > 0
+    server.kill()
+
+    removed = command(server, "demo", "--remove")
+
+    assert removed.returncode == 0, removed.stderr
+    assert "rows removed in" in removed.stderr
+    left = launch.serve()
+    left.wait_stored()
+    assert left.rows("SELECT Body FROM otel_logs") == [{"Body": "mine"}]
+    assert rows(left) == 2, "the log record and its sender"
+
+
 def wait_for_tables(running: Any) -> str:
     """What it has said once everything is printed and it only stays."""
     until = time.monotonic() + WAIT_S

@@ -1,12 +1,7 @@
 -- Two rows a span, however long it is. Midnights are the next view's.
 CREATE MATERIALIZED VIEW IF NOT EXISTS activity_1s_mv TO activity_1s AS
 SELECT
-    tenant,
-    ${identity_names},
-    service_namespace,
-    service_name,
-    revision,
-    source,
+    ${activity_names},
     toDateTime(entry.1, 'UTC') AS second,
     sumIf(weight, entry.2 = 'start') AS requests,
     countIf(entry.2 = 'start') AS starts,
@@ -22,12 +17,7 @@ SELECT
 FROM
 (
     SELECT
-        tenant,
-        ${identity_names},
-        service_namespace,
-        service_name,
-        revision,
-        source,
+        ${activity_names},
         weight,
         start_ns % 1000000000 AS start_offset_ns,
         end_ns % 1000000000 AS end_offset_ns,
@@ -41,10 +31,5 @@ FROM
     WHERE ${is_request}
 )
 GROUP BY
-    tenant,
-    ${identity_names},
-    service_namespace,
-    service_name,
-    revision,
-    source,
+    ${activity_names},
     second

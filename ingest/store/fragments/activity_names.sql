@@ -1,0 +1,6 @@
+tenant,
+    ${identity_names},
+    service_namespace,
+    service_name,
+    revision,
+    source
