@@ -39,6 +39,7 @@ def remove_demo_here(run: Invocation, tell: Callable[[str], None]) -> Removed:
     Raises NoDataError, AlreadyRunningError, SpoolError, StoreError and StillWaitingError.
     """
     settings = run.settings()
+    run.start_logs(settings)
     with _everything_stored(settings, tell) as engine, engine.session() as session:
         removal = remove_demo(session, tell=lambda step: tell(progress_words(asdict(step))))
     return Removed(rows=dict(removal.rows), finished=removal.finished)

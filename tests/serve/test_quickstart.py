@@ -133,6 +133,7 @@ def test_removal_without_a_server_takes_what_waits_too(launch: Any) -> None:
     removed = command(server, "demo", "--remove")
 
     assert removed.returncode == 0, removed.stderr
+    assert removed.stdout == ""
     assert "rows removed in" in removed.stderr
     left = launch.serve()
     left.wait_stored()
