@@ -152,27 +152,44 @@ class Session:
 
 
 class Engine:
-    """The store of this process. Opens sessions and closes those that are left when it closes."""
+    """The store of this process. Opens sessions and closes those that are left when it closes.
 
-    def __init__(self, target: Target) -> None:
+    It is reached with the first session, or by `reach`: the database is made if it is missing, and `prepare`
+    is given a session in it. Until that has succeeded once, every attempt begins anew.
+    """
+
+    def __init__(self, target: Target, prepare: Callable[[Session], object] = lambda _: None) -> None:
+        if not DATABASE_NAME.match(target.database):
+            raise StoreRefusedError(
+                f"{target.database!r} is no name for a database: letters, digits and _ only"
+            )
         self.target = target
+        self._prepare = prepare
+        self._reaching = threading.Lock()
+        self._is_reached = False
         self._sessions: set[Session] = set()
         self._lock = threading.Lock()
         self._closed = False
 
     @classmethod
     def open(cls, target: Target) -> Self:
-        """Connect, and create the database if it is missing. Raises StoreError."""
+        """A store that is reached, with nothing to prepare. Raises StoreError."""
         engine = cls(target)
-        if not DATABASE_NAME.match(target.database):
-            raise StoreRefusedError(
-                f"{target.database!r} is no name for a database: letters, digits and _ only"
-            )
-        if isinstance(target, Embedded):
-            target.directory.mkdir(parents=True, exist_ok=True)
-        with engine._connect("default") as first:
-            first.execute(f"CREATE DATABASE IF NOT EXISTS {target.database}")
+        engine.reach()
         return engine
+
+    def reach(self) -> None:
+        """Make sure of the database and of what is in it, once. Raises StoreError."""
+        with self._reaching:
+            if self._is_reached:
+                return
+            if isinstance(self.target, Embedded):
+                self.target.directory.mkdir(parents=True, exist_ok=True)
+            with self._connect("default") as first:
+                first.execute(f"CREATE DATABASE IF NOT EXISTS {self.target.database}")
+            with self._connect(self.target.database) as session:
+                self._prepare(session)
+            self._is_reached = True
 
     @property
     def is_embedded(self) -> bool:
@@ -181,6 +198,7 @@ class Engine:
 
     def session(self, settings: Settings | None = None) -> Session:
         """A new session in Lowtide's database. `settings` stay on it. Raises StoreError."""
+        self.reach()
         return self._connect(self.target.database, settings)
 
     def close(self) -> None:

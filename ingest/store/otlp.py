@@ -63,11 +63,11 @@ class Request:
 
 
 class OtlpWriter:
-    """Inserts batches over one session. One per loader thread."""
+    """Inserts batches over one session, opened for the first. One per loader thread."""
 
     def __init__(self, engine: Engine) -> None:
-        self._session: Session = engine.session()
-        self._is_embedded = engine.is_embedded
+        self._engine = engine
+        self._session: Session | None = None
 
     def insert(self, signal: Signal, batch_id: int, token: str, requests: Iterable[Request]) -> None:
         """Insert a batch once, however often this is called with the same arguments.
@@ -76,15 +76,17 @@ class OtlpWriter:
         stored, in part or not at all, and the same call must be repeated; StoreRefusedError if it never
         will be.
         """
-        settings = (
-            _PINNED | _schema(signal, embedded=self._is_embedded) | {"insert_deduplication_token": token}
-        )
+        if self._session is None:
+            self._session = self._engine.session()
+        schema = _schema(signal, embedded=self._engine.is_embedded)
+        settings = _PINNED | schema | {"insert_deduplication_token": token}
         payload = b"".join(_framed(batch_id, requests))
         self._session.insert_raw(TABLES[signal], payload, fmt="Protobuf", settings=settings)
 
     def close(self) -> None:
         """Give the session back."""
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
 
 
 def _framed(batch_id: int, requests: Iterable[Request]) -> Iterable[bytes]:

@@ -70,13 +70,13 @@ class Parts(Protocol):
         """Close it."""
 
     def open_engine(self) -> None:
-        """Connect to the store."""
+        """Say where the store is."""
 
     def close_engine(self) -> None:
         """Close every session."""
 
     def migrate(self) -> None:
-        """Bring the store's tables up to date."""
+        """Reach the store and bring its tables up to date, now or when it is back."""
 
     def start_loader(self) -> None:
         """Begin to store what waits in the spool."""

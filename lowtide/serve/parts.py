@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from ingest.store.errors import StoreUnavailableError
 from lowtide import units
 from lowtide.instance_lock import InstanceLock
 from lowtide.serve.lifecycle import Addresses, Phase
@@ -76,17 +77,22 @@ class ServerParts:
         self._spool = Spool.open(spool_directory(self.settings), self.settings.spool, registry=self.registry)
 
     def open_engine(self) -> None:
-        """Start the embedded engine, or connect to the server."""
+        """Say where the store is, and that its tables are to be brought up to date when it is reached."""
         from ingest.store.engine import Engine
-
-        self._engine = Engine.open(self.target)
-
-    def migrate(self) -> None:
-        """Bring the tables up to date."""
         from ingest.store.migrate import migrate
 
-        with self.engine.session() as session:
-            migrate(session, self.settings.store)
+        self._engine = Engine(self.target, lambda session: migrate(session, self.settings.store))
+
+    def migrate(self) -> None:
+        """Start the embedded engine, or reach the server, and bring the tables up to date. A server that is
+        away is reached when it is back; what is accepted waits for it.
+        """
+        try:
+            self.engine.reach()
+        except StoreUnavailableError as error:
+            if self.engine.is_embedded:
+                raise
+            log.warning("The store does not answer; what is accepted waits in the spool", error=str(error))
 
     def start_loader(self) -> None:
         """Begin to store what waits."""

@@ -59,10 +59,9 @@ def _everything_stored(settings: Settings, tell: Callable[[str], None]) -> Itera
         registry = CollectorRegistry()
         spool = Spool.open(spool_directory(settings), settings.spool, registry=registry)
         closing.callback(spool.close)
-        engine = Engine.open(target)
+        engine = Engine(target, lambda session: migrate(session, settings.store))
         closing.callback(engine.close)
-        with engine.session() as session:
-            migrate(session, settings.store)
+        engine.reach()
         loader = Loader(spool, engine, settings.loader, registry=registry)
         loader.start()
         tell(STORING)

@@ -19,7 +19,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from ingest.store.migrate import migrations
 from ingest.store.settings import StoreSettings
-from support.launcher import Launcher, Running
+from support.launcher import ANY_PORTS, Launcher, Running
 from support.store_server_process import PASSWORD, StoreProcess
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
@@ -133,6 +133,35 @@ def test_what_is_acknowledged_arrives_once_whatever_stops(launcher: Launcher, st
         assert PASSWORD not in said
         assert "Traceback" not in said
     assert store.address() in first.told(), "where the store is, without the password"
+
+
+def test_it_starts_and_accepts_while_the_store_is_away(launcher: Launcher, store: StoreProcess) -> None:
+    store.stop()
+    running = launcher.serve()
+    send(running, 1, 2)
+    status, parts = unready(running)
+    assert status == 503
+    assert "the store does not answer: " in parts["store"]
+    assert "The store does not answer; what is accepted waits in the spool" in running.told()
+    assert running.http.get(running.url("/api/v1/cost")).status_code == 503
+
+    store.start()
+    running.wait_stored()
+
+    assert stored(running) == each(2)
+    assert unready(running) == (200, {})
+    assert running.http.get(running.url("/api/v1/cost")).status_code == 200
+    assert running.stop() == 0
+    assert PASSWORD not in running.told()
+    assert "Traceback" not in running.told()
+
+
+def test_a_wrong_password_ends_the_start(launcher: Launcher, store: StoreProcess) -> None:
+    launcher.environment["LOWTIDE_STORE__PASSWORD"] = "n0t-the-one"  # noqa: S105 - a wrong one
+    running = launcher("serve", *ANY_PORTS)
+    assert running.process.wait(60) == 1
+    assert "Authentication failed" in running.told()
+    assert running.said() == []
 
 
 def test_commands_open_it_themselves(launcher: Launcher, store: StoreProcess, tmp_path: Path) -> None:

@@ -124,6 +124,22 @@ def test_the_tables_are_made_once(stand_in: StoreProcess) -> None:
     again.close()
 
 
+def test_it_is_prepared_when_it_answers_and_only_once(mortal: StoreProcess) -> None:
+    target = mortal.target(f"test_{uuid4().hex}")
+    mortal.stop()
+    prepared: list[int] = []
+    engine = Engine(target, lambda session: prepared.append(session.value("SELECT 1")))
+    for attempt in (engine.reach, engine.session):
+        with pytest.raises(StoreUnavailableError):
+            attempt()
+    assert prepared == []
+    mortal.start()
+    engine.session().close()
+    engine.session().close()
+    assert prepared == [1]
+    engine.close()
+
+
 def test_a_wrong_password_is_said_and_not_repeated(stand_in: StoreProcess) -> None:
     with pytest.raises(StoreRefusedError, match="Authentication failed") as caught:
         Engine.open(replace(stand_in.target(), password="n0t the one"))  # noqa: S106 - a wrong one
