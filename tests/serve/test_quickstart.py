@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
@@ -38,14 +37,7 @@ def command(server: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def send_own(server: Any) -> None:
-    request = ExportLogsServiceRequest()
-    record = request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=time.time_ns())
-    record.body.string_value = "mine"
-    response = httpx2.post(
-        server.wait_ready()["otlp_http"] + "/v1/logs", content=request.SerializeToString(), trust_env=False,
-        headers={"Content-Type": "application/x-protobuf"},
-    )  # fmt: skip
-    assert response.status_code == 200
+    server.send_log("mine")
     server.wait_stored()
 
 

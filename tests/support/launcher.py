@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 ANY_PORTS = ("--api-port", "0", "--otlp-http-port", "0", "--otlp-grpc-port", "0")
 START_S = 60.0
@@ -78,6 +79,17 @@ class Running:
         )
         assert response.status_code == 200, response.text
         return [json.loads(line) for line in response.text.splitlines()]
+
+    def send_log(self, text: str) -> None:
+        """Send a log record of a sender of our own; it must be accepted."""
+        request = ExportLogsServiceRequest()
+        record = request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=time.time_ns())
+        record.body.string_value = text
+        response = self.http.post(
+            self.wait_ready()["otlp_http"] + "/v1/logs", content=request.SerializeToString(),
+            headers={"Content-Type": "application/x-protobuf"},
+        )  # fmt: skip
+        assert response.status_code == 200, response.text
 
     def wait_stored(self) -> None:
         """Return once nothing waits in the spool."""
