@@ -1,7 +1,6 @@
 -- One row per chosen workload and second in which a request began or ended, or ran over midnight.
 SELECT
-    sipHash64(cluster, if(workload_kind IN ('Service', 'Function', 'Host'), environment, ''), namespace, workload_kind, workload_name)
-        AS workload_id,
+    ${workload_id(environment)} AS workload_id,
     second,
     toInt64(sum(activity_1s.starts)) AS starts,
     toInt64(sum(activity_1s.ends)) AS ends,
@@ -11,6 +10,5 @@ WHERE tenant = {tenant:String}
     AND second >= {start:DateTime('UTC')}
     AND second < {end:DateTime('UTC')}
     AND source = {source:String}
-    AND sipHash64(cluster, if(workload_kind IN ('Service', 'Function', 'Host'), environment, ''), namespace, workload_kind, workload_name)
-        IN {workload_ids:Array(UInt64)}
+    AND ${workload_id(environment)} IN {workload_ids:Array(UInt64)}
 GROUP BY workload_id, second

@@ -11,7 +11,7 @@ SELECT
     argMax((seen.workload_kind, seen.workload_name), owner_rank) AS owner,
     owner.1 AS workload_kind,
     owner.2 AS workload_name,
-    sipHash64(cluster, '', namespace, workload_kind, workload_name) AS workload_id
+    ${workload_id('')} AS workload_id
 FROM
 (
     SELECT

@@ -1,8 +1,7 @@
 -- One row per process of a service on a virtual machine, CPU mode and minute: the CPU time used since it started (cpu_time_s)
 -- or in that minute (cpu_grown_s), whichever it reports, in seconds, and its mean memory. What runs in pods is not here.
 SELECT
-    sipHash64(cluster, if(workload_kind IN ('Service', 'Function', 'Host'), environment, ''), namespace, workload_kind, workload_name)
-        AS workload_id,
+    ${workload_id(environment)} AS workload_id,
     environment,
     namespace,
     workload_kind,

@@ -1,8 +1,7 @@
 -- One row per workload that ever sent anything: its names, and what its resources say about it. The latest value that is
 -- not empty counts, since not every scraper sends every attribute.
 SELECT
-    sipHash64(cluster, if(workload_kind IN ('Service', 'Function', 'Host'), seen.environment, ''), namespace, workload_kind, workload_name)
-        AS workload_id,
+    ${workload_id(seen.environment)} AS workload_id,
     cluster,
     argMaxIf(seen.environment, seen_at, seen.environment != '') AS environment,
     namespace,

@@ -19,8 +19,7 @@ FROM
     FROM
     (
         SELECT
-            sipHash64(cluster, if(workload_kind IN ('Service', 'Function', 'Host'), environment, ''), namespace, workload_kind, workload_name)
-                AS workload_id,
+            ${workload_id(environment)} AS workload_id,
             concat(node, '/', pod, '/', counter) AS pod_name,
             minute,
             max(network_receive_bytes_total) AS received,

@@ -1,8 +1,7 @@
 -- One row per workload, source and hour: requests corrected for sampling, spans as stored, and when they came. Probes are
 -- left out: they are nobody's traffic.
 SELECT
-    sipHash64(cluster, if(workload_kind IN ('Service', 'Function', 'Host'), seconds.environment, ''), namespace, workload_kind, workload_name)
-        AS workload_id,
+    ${workload_id(seconds.environment)} AS workload_id,
     cluster,
     max(seconds.environment) AS environment,
     namespace,

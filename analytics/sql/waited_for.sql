@@ -1,8 +1,7 @@
 -- One row per workload that answered anybody: a SERVER span is a call whose caller waits for the answer, unlike a message
 -- that is consumed. Probes are nobody's calls.
 SELECT
-    sipHash64(cluster, if(workload_kind IN ('Service', 'Function', 'Host'), environment, ''), namespace, workload_kind, workload_name)
-        AS workload_id
+    ${workload_id(environment)} AS workload_id
 FROM red_1m
 WHERE tenant = {tenant:String}
     AND minute >= {start:DateTime('UTC')}

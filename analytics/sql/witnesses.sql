@@ -10,8 +10,7 @@ SELECT
 FROM
 (
     SELECT
-        sipHash64(cluster, if(workload_kind IN ('Service', 'Function', 'Host'), environment, ''), namespace, workload_kind, workload_name)
-            AS workload_id,
+        ${workload_id(environment)} AS workload_id,
         pod AS pod_name,
         container AS pod_container,
         minute,

@@ -1,4 +1,4 @@
-"""Fills the placeholders of migration files. `ingest.store.migrate` renders every statement with it.
+"""Fills the placeholders of SQL files. `ingest.store.migrate` and `ingest.store.sql` render each statement.
 
 `${name}` stands for a value given by the caller or for the file `fragments/<name>.sql`;
 `${name(argument)}` for such a file with `$1` replaced. What repeats across tables - the type of an
