@@ -6,6 +6,7 @@ trap: these are the API's contract, so a field may be added, but not renamed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -153,10 +154,29 @@ class Recommendation(Document):
     reasons: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What the candidates of one confidence would free together."""
+
+    confidence: str
+    count: int
+    freed_per_week: Decimal
+
+
 class RecommendAnswer(Answer):
     """What could sleep, the largest saving first."""
 
     rows: tuple[Recommendation, ...]
+
+    @property
+    def freed(self) -> tuple[Freed, ...]:
+        """What the candidates of each confidence would free together, the better one first."""
+        sums = []
+        for confidence in ("medium", "low"):
+            freed = [row.freed_per_week for row in self.rows if row.confidence == confidence]
+            if freed:
+                sums.append(Freed(confidence, len(freed), sum(freed, Decimal(0))))
+        return tuple(sums)
 
     @property
     def common_reasons(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ answer says if it went on.
 from __future__ import annotations
 
 import threading
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Protocol
 
@@ -100,9 +101,7 @@ class _Removal:
         return Removed(rows=dict(removal.rows), finished=removal.finished)
 
     def _tell(self, step: Step) -> None:
-        self.progress = Progress(
-            table=step.table, number=step.number, tables=step.tables, round=step.round, rows=step.rows
-        )
+        self.progress = Progress(**asdict(step))
 
     def _settle(self) -> None:
         if not self._play.settle():

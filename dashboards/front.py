@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from decimal import Decimal
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -80,15 +79,6 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Freed:
-    """What the candidates of one confidence would free together."""
-
-    confidence: str
-    count: int
-    freed_per_week: Decimal
-
-
-@dataclass(frozen=True, slots=True)
 class Answers:
     """The answers of one window. There is at least one table of costs; all have the same total."""
 
@@ -112,16 +102,6 @@ class Answers:
     def idle_capacity(self) -> CostRow | None:
         """The line of what nobody reserved."""
         return next((row for row in self.costs[0].rows if row.line == "idle"), None)
-
-    @property
-    def freed(self) -> Sequence[Freed]:
-        """What the candidates of each confidence would free together, the better one first."""
-        sums = []
-        for confidence in ("medium", "low"):
-            freed = [row.freed_per_week for row in self.recommend.rows if row.confidence == confidence]
-            if freed:
-                sums.append(Freed(confidence, len(freed), sum(freed, Decimal(0))))
-        return sums
 
     @property
     def idle_shown(self) -> Sequence[IdleRow]:

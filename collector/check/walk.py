@@ -6,9 +6,9 @@ own. It repairs nothing: a request without a flag is stored byte for byte, any f
 So in doubt it flags. What the database misreads must be flagged here: an empty packed field fails the whole
 batch, a string given twice becomes an empty one, and a sender must not be able to stop the loader.
 
-Traps: the constants must stay in this file, because the machine code on disk is renewed when this file
-changes and not when another one does; and every read of the memory must follow a comparison with an end
-that lies no further than the memory's own, since nothing else checks it.
+Traps: the constants must stay with the walk in this one file, however long it is, because the machine code on
+disk is renewed when this file changes and not when another one does; and every read of the memory must follow
+a comparison with an end that lies no further than the memory's own, since nothing else checks it.
 """
 
 from __future__ import annotations

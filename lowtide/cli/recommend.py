@@ -7,7 +7,6 @@ tables.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import typer
@@ -72,11 +71,10 @@ def _sum(answer: RecommendAnswer, least_evidence_h: float) -> str:
             f"No workload could sleep with a saving, or none has {least_evidence_h:g} h of unsampled "
             f"requests (analytics.least_evidence_h) within the window."
         )
-    parts = []
-    for confidence in ("medium", "low"):
-        freed = [row.freed_per_week for row in answer.rows if row.confidence == confidence]
-        if freed:
-            parts.append(f"{len(freed)} of {confidence} confidence free {money(sum(freed, Decimal(0)))}")
+    parts = [
+        f"{freed.count} of {freed.confidence} confidence free {money(freed.freed_per_week)}"
+        for freed in answer.freed
+    ]
     candidates = "1 candidate" if len(answer.rows) == 1 else f"{len(answer.rows)} candidates"
     return f"{candidates}: {', '.join(parts)} {answer.currency} a week."
 
