@@ -18,6 +18,8 @@ _SECRET_NAME = re.compile(
 _HARMLESS_NAME = re.compile(r"dedup\w*_token|token_count|tokens_\w*total", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _END_OF_USER = re.compile(r"[:/]")
+_TOKEN = re.compile(r"\b(lt_[a-z2-7]{16}_)[a-z2-7]{52}(?![a-z2-7])")
+"""A token of Lowtide's own (`lowtide.tokens.token`); its first part is its public id."""
 _AUTHORIZATION = re.compile(r"\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}", re.IGNORECASE)
 
 
@@ -27,10 +29,12 @@ def is_secret_name(name: str) -> bool:
 
 
 def hide_in_text(text: str) -> str:
-    """The text without passwords inside URLs and without credentials of an Authorization header."""
+    """The text without passwords inside URLs, credentials of an Authorization header, and the secret part of
+    tokens."""
     # A text that is an address may have its password anywhere; others are looked at line by line.
     lines = [text] if _ADDRESS.match(text) else text.split("\n")
-    return _AUTHORIZATION.sub(rf"\1 {MASK}", "\n".join(map(_without_password, lines)))
+    text = _TOKEN.sub(rf"\1{MASK}", "\n".join(map(_without_password, lines)))
+    return _AUTHORIZATION.sub(rf"\1 {MASK}", text)
 
 
 def _without_password(line: str) -> str:

@@ -27,7 +27,19 @@ from lowtide.errors import ExitCode, exit_code, explain, is_expected
 from lowtide.output import printable
 
 _FRAME = frozenset({"app", "invocation"})
-_ORDER = ("quickstart", "serve", "demo", "cost", "idle", "recommend", "sql", "spool", "migrate", "config")
+_ORDER = (
+    "quickstart",
+    "serve",
+    "demo",
+    "cost",
+    "idle",
+    "recommend",
+    "sql",
+    "token",
+    "spool",
+    "migrate",
+    "config",
+)
 """In the order in which a newcomer needs them; others follow by name."""
 
 
