@@ -19,9 +19,8 @@ from analytics.documents import Answer, CostAnswer, IdleAnswer, RecommendAnswer
 from analytics.grouping import By
 from analytics.queries import Session
 from analytics.window import DEFAULT_WINDOW
+from api.access import CallerParameter
 from api.desk import Desk
-
-TENANT = "default"
 
 WindowParameter = Annotated[
     str,
@@ -58,19 +57,23 @@ def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], dat
         return Response(await desk.ask(key, work), media_type="application/json")
 
     @router.get("/cost", operation_id="getCost", summary="What everything costs", response_model=CostAnswer)
-    async def cost(by: By = By.APPLICATION, window: WindowParameter = DEFAULT_WINDOW) -> Response:
+    async def cost(
+        caller: CallerParameter, by: By = By.APPLICATION, window: WindowParameter = DEFAULT_WINDOW
+    ) -> Response:
         """What everything cost, by team, application, service, workload, namespace or cluster."""
         return await answered(
-            ("cost", by, window),
-            lambda session: cost_answer(session, basis, by=by, window=window, now=now(), tenant=TENANT),
+            ("cost", caller.tenant, by, window),
+            lambda session: cost_answer(
+                session, basis, by=by, window=window, now=now(), tenant=caller.tenant
+            ),
         )
 
     @router.get("/idle", operation_id="getIdle", summary="What sits idle", response_model=IdleAnswer)
-    async def idle(window: WindowParameter = DEFAULT_WINDOW) -> Response:
+    async def idle(caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW) -> Response:
         """Silent and long-tail workloads, with their witnesses."""
         return await answered(
-            ("idle", window),
-            lambda session: idle_answer(session, basis, window=window, now=now(), tenant=TENANT),
+            ("idle", caller.tenant, window),
+            lambda session: idle_answer(session, basis, window=window, now=now(), tenant=caller.tenant),
         )
 
     @router.get(
@@ -79,11 +82,11 @@ def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], dat
         summary="What could sleep",
         response_model=RecommendAnswer,
     )
-    async def recommendations(window: WindowParameter = DEFAULT_WINDOW) -> Response:
+    async def recommendations(caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW) -> Response:
         """What could sleep, the largest saving first. Candidates, not proven."""
         return await answered(
-            ("recommendations", window),
-            lambda session: recommend_answer(session, basis, window=window, now=now(), tenant=TENANT),
+            ("recommendations", caller.tenant, window),
+            lambda session: recommend_answer(session, basis, window=window, now=now(), tenant=caller.tenant),
         )
 
     return router

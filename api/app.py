@@ -13,6 +13,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
+from api.access import Access, Keeper, OpenKeeper
 from api.guard import BodyLimit, HeadAsGet, HostGuard, SecurityHeaders, known_parameters
 from api.problems import install
 from api.settings import ApiSettings
@@ -31,9 +32,11 @@ class Routers:
     open: Sequence[APIRouter] = ()
 
 
-def create_app(settings: ApiSettings, routers: Routers, *, loopback_only: bool) -> FastAPI:
+def create_app(
+    settings: ApiSettings, routers: Routers, *, loopback_only: bool, keeper: Keeper | None = None
+) -> FastAPI:
     """The application. `loopback_only`: it listens on loopback, so no other name for this machine is
-    answered to."""
+    answered to. `keeper` knows who may ask what; without one everybody may ask everything."""
     app = FastAPI(
         title="Lowtide",
         version=version("lowtide"),
@@ -45,6 +48,7 @@ def create_app(settings: ApiSettings, routers: Routers, *, loopback_only: bool) 
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(HostGuard, loopback_only=loopback_only),
+            Middleware(Access, keeper=keeper or OpenKeeper(), loopback_only=loopback_only),
             Middleware(BodyLimit, limit_bytes=settings.max_body_bytes),
             Middleware(HeadAsGet),
         ],

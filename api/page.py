@@ -22,7 +22,8 @@ from analytics.answers import Basis, cost_answer, first_answers
 from analytics.errors import AnalyticsError, WindowError
 from analytics.grouping import By
 from analytics.window import DEFAULT_WINDOW
-from api.answers import TENANT, WindowParameter
+from api.access import CallerParameter
+from api.answers import WindowParameter
 from api.desk import Desk
 from api.pipeline import PipelineSource, PipelineState
 from dashboards.front import Answers, Flow, Front, Place, render_front, stylesheet
@@ -37,7 +38,8 @@ reloading must not read weeks each time.
 """
 _ANSWERS_KEPT = 8
 
-_Asked = tuple[str, By | None]
+_Asked = tuple[str, str, By | None]
+"""Tenant, window, and what the lines of the cost table are."""
 
 
 class Store(Protocol):
@@ -74,6 +76,7 @@ def page_router(
 
     @router.get("/")
     async def front(
+        caller: CallerParameter,
         window: WindowParameter = DEFAULT_WINDOW,
         by: Annotated[str, Query(max_length=100, description="What the lines of the cost table are.")] = "",
     ) -> HTMLResponse:
@@ -83,7 +86,7 @@ def page_router(
             keys = ", ".join(By)
             wrong = _Found(0.0, None, f"{by!r} is not one of {keys}.", HTTPStatus.BAD_REQUEST)
             return await run_in_threadpool(drawn, window, None, wrong)
-        found = await answering.answers((window, key))
+        found = await answering.answers((caller.tenant, window, key))
         return await run_in_threadpool(drawn, window, key, found)
 
     @router.get("/static/lowtide.css")
@@ -134,15 +137,15 @@ class _Answering:
         while len(self._kept) > _ANSWERS_KEPT:
             del self._kept[next(iter(self._kept))]
 
-    def _find(self, window: str, by: By | None) -> _Found:
+    def _find(self, tenant: str, window: str, by: By | None) -> _Found:
         now, begun = datetime.now(UTC), monotonic()
         try:
             with self._store.session() as session:
-                found = first_answers(session, self._basis, window=window, now=now, tenant=TENANT)
+                found = first_answers(session, self._basis, window=window, now=now, tenant=tenant)
                 if by is None:
                     costs = [found.by_application, found.by_team]
                 else:
-                    costs = [cost_answer(session, self._basis, by=by, window=window, now=now, tenant=TENANT)]
+                    costs = [cost_answer(session, self._basis, by=by, window=window, now=now, tenant=tenant)]
                 answers = Answers(costs, found.idle, found.recommend)
         except WindowError as error:
             return _Found(0.0, None, str(error), HTTPStatus.BAD_REQUEST)

@@ -26,6 +26,7 @@ from api.sql.errors import SYNTAX_ERROR, SqlRefusedError, SqlRequestError, engin
 from api.sql.formats import known_format
 from api.sql.lists import FOREIGN_TABLES, HIGHER_ORDER, TABLE_FUNCTIONS, is_allowed_function, reason_against
 from api.sql.shapes import greeting, rewrite
+from api.sql.tenants import check_confined
 from ingest.store.engine import Session
 from ingest.store.errors import StoreError, StoreRefusedError
 from ingest.store.sql import load_sql
@@ -71,9 +72,11 @@ class Approved:
     format: str | None
 
 
-def approve(session: Session, statement: str, params: Mapping[str, str], own: str) -> Approved:
+def approve(
+    session: Session, statement: str, params: Mapping[str, str], own: str, *, confined: bool = False
+) -> Approved:
     """What may run for a statement. `params` are values by name, escaped as HTTP carries them; `own` is
-    Lowtide's database.
+    Lowtide's database. `confined`: the handle sees one tenant only (`api.sql.tenants`).
 
     Raises SqlRefusedError, SqlRequestError for what is no statement, SqlEngineError if the engine cannot
     explain it.
@@ -90,7 +93,7 @@ def approve(session: Session, statement: str, params: Mapping[str, str], own: st
         return Approved(rewrite(body, own), {}, fmt)
     wrapped = f"SELECT * FROM (\n{query}\n)"  # noqa: S608 - the statement is the client's; that is why it is checked
     bound = _bound(wrapped, raw)
-    _check(session, wrapped, bound, own, frozenset(databases) - {own})
+    _check(session, wrapped, bound, own, frozenset(databases) - {own}, confined=confined)
     return Approved(f"DESCRIBE TABLE (\n{wrapped}\n)" if described else wrapped, bound, fmt)
 
 
@@ -128,7 +131,15 @@ def _bound(sql: str, params: Mapping[str, Raw]) -> dict[str, Raw]:
     return {name: value for name, value in params.items() if name in named}
 
 
-def _check(session: Session, sql: str, params: Mapping[str, Raw], own: str, foreign: frozenset[str]) -> None:
+def _check(
+    session: Session,
+    sql: str,
+    params: Mapping[str, Raw],
+    own: str,
+    foreign: frozenset[str],
+    *,
+    confined: bool,
+) -> None:
     """Raise SqlRefusedError unless everything the statement names is allowed. Runs nothing of it.
 
     The syntax tree is judged before the query tree is asked for: building the latter obeys SETTINGS.
@@ -148,6 +159,8 @@ def _check(session: Session, sql: str, params: Mapping[str, Raw], own: str, fore
     _check_functions(in_tree)
     named |= set(_IDENTIFIER.findall(tree))
     _check_tables(frozenset(), named, own, foreign)
+    if confined:
+        check_confined(tree, frozenset(named))
     if (called | in_tree) & HIGHER_ORDER:
         _check_references(session, named)
 

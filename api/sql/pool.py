@@ -1,9 +1,10 @@
 """The handles on which statements from outside run: few, limited, read-only, and apart from the writers'.
 Used by `api.sql.service`, from worker threads.
 
-The trap: in the embedded engine a statement that fails after it began to write its
-answer leaves what it wrote in the handle, and the next statement's answer begins with it. A handle that saw
-an error is therefore closed, never used again; opening one takes about 10 ms.
+A handle belongs to one tenant, or to none and then sees all; it is only lent for the same again. The trap:
+in the embedded engine a statement that fails after it began to write its answer leaves what it wrote in the
+handle, and the next statement's answer begins with it. A handle that saw an error is therefore closed,
+never used again; opening one takes about 10 ms.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import structlog
 from api.settings import SqlSettings
 from api.sql.errors import SqlBusyError, SqlError, SqlRefusedError, SqlRequestError, engine_error
 from api.sql.telemetry import HANDLES_DISCARDED
+from api.sql.tenants import confinement
 from ingest.store.engine import Engine, Session
 from ingest.store.errors import StoreError
 
@@ -72,30 +74,32 @@ class ReadPool:
         self._settings = settings
         self._limits = limits(settings)
         self._changed = threading.Condition()
-        self._idle: list[Session] = []
+        self._idle: list[tuple[str | None, Session]] = []
         self._taken = 0
         self._waiting = 0
         self._closed = False
 
     @contextmanager
-    def borrow(self) -> Iterator[Session]:
-        """A read-only handle for one statement. An error that leaves the block ends the handle, unless it
-        says that the statement was not run.
+    def borrow(self, tenant: str | None) -> Iterator[Session]:
+        """A read-only handle for one statement, which sees this tenant only (None: all). An error that
+        leaves the block ends the handle, unless it says that the statement was not run.
 
         Raises SqlBusyError if none becomes free in time, SqlEngineError if none can be opened.
         """
-        session = self._take()
+        session, surplus = self._take(tenant)
         kept = False
         try:
+            if surplus is not None:
+                _close(surplus)
             if session is None:
-                session = self._open()
+                session = self._open(tenant)
             yield session
             kept = True
         except (SqlRefusedError, SqlRequestError):
             kept = session is not None  # nothing of it was run
             raise
         finally:
-            self._give_back(session, kept=kept)
+            self._give_back(tenant, session, kept=kept)
 
     def close(self) -> None:
         """Close the idle handles and refuse new statements; those at work are closed as they end."""
@@ -103,11 +107,13 @@ class ReadPool:
             self._closed = True
             idle, self._idle = self._idle, []
             self._changed.notify_all()
-        for session in idle:
+        for _, session in idle:
             session.close()
 
-    def _take(self) -> Session | None:
-        """The right to work, with a handle if there is one idle."""
+    def _take(self, tenant: str | None) -> tuple[Session | None, Session | None]:
+        """The right to work, with a handle of this tenant if there is one idle, and else with one of
+        another that must be closed, if there are as many as may be.
+        """
         until = time.monotonic() + self._settings.queue_wait_s
         with self._changed:
             if self._taken >= self._settings.workers and self._waiting >= self._settings.queue:
@@ -124,24 +130,37 @@ class ReadPool:
             if self._closed:
                 raise SqlBusyError("The server is stopping")
             self._taken += 1
-            return self._idle.pop() if self._idle else None
+            for number, (owner, session) in enumerate(self._idle):
+                if owner == tenant:
+                    del self._idle[number]
+                    return session, None
+            is_full = self._taken + len(self._idle) > self._settings.workers
+            return None, self._idle.pop(0)[1] if is_full else None
 
-    def _open(self) -> Session:
+    def _open(self, tenant: str | None) -> Session:
         try:
-            return self._engine.session(self._limits)
+            if tenant is None:
+                return self._engine.session(self._limits)
+            with self._engine.session() as own:
+                confined = confinement(own, tenant)
+            return self._engine.session({**confined, **self._limits})
         except StoreError as error:
             raise engine_error(error) from error
 
-    def _give_back(self, session: Session | None, *, kept: bool) -> None:
+    def _give_back(self, tenant: str | None, session: Session | None, *, kept: bool) -> None:
         with self._changed:
             self._taken -= 1
             kept = kept and not self._closed
             if session is not None and kept:
-                self._idle.append(session)
+                self._idle.append((tenant, session))
             self._changed.notify()
         if session is not None and not kept:
             HANDLES_DISCARDED.inc()
-            try:
-                session.close()
-            except (StoreError, SqlError, OSError) as error:
-                log.warning("a handle for SQL could not be closed", error=type(error).__name__)
+            _close(session)
+
+
+def _close(session: Session) -> None:
+    try:
+        session.close()
+    except (StoreError, SqlError, OSError) as error:
+        log.warning("a handle for SQL could not be closed", error=type(error).__name__)

@@ -1,9 +1,9 @@
 """The read-only SQL endpoint, `/sql`, in ClickHouse's HTTP protocol. `api.app` mounts it.
 
-clickhouse-connect reaches it with `proxy_path="/sql"`; others by adding `/sql` to the address. User names,
-passwords and settings that clients send are ignored, since what a statement may do here does not depend on
-them. The trap: one statement is one thread and one handle, so a request that finds all of them taken and the
-queue full is answered with 429 before it takes either.
+clickhouse-connect reaches it with `proxy_path="/sql"`; others by adding `/sql` to the address. User names
+and settings that clients send are ignored, since what a statement may do here does not depend on them;
+whose rows it sees is `api.access`'s to say. The trap: one statement is one thread and one handle, so a
+request that finds all of them taken and the queue full is answered with 429 before it takes either.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
+from api.access import Caller, CallerParameter
 from api.settings import SqlSettings
 from api.sql.encodings import choose_encoding, compressed, decompressed
 from api.sql.errors import SqlBusyError, SqlError, SqlRefusedError, SqlRequestError
@@ -51,7 +52,7 @@ def sql_router(engine: Engine, settings: SqlSettings) -> APIRouter:
 
     router = APIRouter(lifespan=closing, tags=["sql"])
 
-    async def answer(request: Request) -> Response:
+    async def answer(request: Request, caller: CallerParameter) -> Response:
         query_id = str(uuid.uuid4())
         if request.method in ("GET", "HEAD") and "query" not in request.query_params:
             return PlainTextResponse(_OK)  # how some clients see whether anyone is there
@@ -64,7 +65,7 @@ def sql_router(engine: Engine, settings: SqlSettings) -> APIRouter:
             if threads.available_tokens < 1:
                 STATEMENTS.labels("busy").inc()
                 raise SqlBusyError("All handles for SQL are taken and the queue is full")
-            found = await anyio.to_thread.run_sync(_ask, service, asked, limiter=threads)
+            found = await anyio.to_thread.run_sync(_ask, service, asked, caller, limiter=threads)
         except SqlError as error:
             return _failure(error, query_id)
         return _success(found, asked, query_id, request.headers.get("accept-encoding", ""))
@@ -81,8 +82,13 @@ def sql_router(engine: Engine, settings: SqlSettings) -> APIRouter:
     return router
 
 
-def _ask(service: SqlService, asked: SqlRequest) -> SqlAnswer:
-    found = service.answer(asked.statement, asked.params, default_format=asked.format)
+def _ask(service: SqlService, asked: SqlRequest, caller: Caller) -> SqlAnswer:
+    found = service.answer(
+        asked.statement,
+        asked.params,
+        default_format=asked.format,
+        tenant=None if caller.sees_all else caller.tenant,
+    )
     if found.format != "Native":
         return found
     return replace(found, body=in_revision(found.body, asked.protocol))

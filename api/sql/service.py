@@ -49,16 +49,21 @@ class SqlService:
         self._time_zone: str | None = None
 
     def answer(
-        self, statement: str, params: Mapping[str, str] | None = None, *, default_format: str = DEFAULT_FORMAT
+        self,
+        statement: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        default_format: str = DEFAULT_FORMAT,
+        tenant: str | None = None,
     ) -> SqlAnswer:
-        """The answer to a statement. A FORMAT clause goes before `default_format`; `params` are values by
-        name, escaped as in a tab-separated file.
+        """The answer to a statement, from the rows of a tenant (None: of all). A FORMAT clause goes before
+        `default_format`; `params` are values by name, escaped as in a tab-separated file.
 
         Raises SqlError and its kinds.
         """
         began = time.monotonic_ns()
         try:
-            answer = self._answer(statement, params or {}, known_format(default_format), began)
+            answer = self._answer(statement, params or {}, known_format(default_format), tenant, began)
         except SqlError as error:
             STATEMENTS.labels(_outcome(error)).inc()
             raise
@@ -67,12 +72,14 @@ class SqlService:
         ANSWER_BYTES.inc(len(answer.body))
         return answer
 
-    def _answer(self, statement: str, params: Mapping[str, str], fmt: str, began: int) -> SqlAnswer:
+    def _answer(
+        self, statement: str, params: Mapping[str, str], fmt: str, tenant: str | None, began: int
+    ) -> SqlAnswer:
         self._check_size(statement, params)
-        with self._pool.borrow() as session:
+        with self._pool.borrow(tenant) as session:
             if self._time_zone is None:
                 self._time_zone = str(session.value("SELECT timezone()"))
-            approved = approve(session, statement, params, self.database)
+            approved = approve(session, statement, params, self.database, confined=tenant is not None)
             chosen = approved.format or fmt
             try:
                 body = session.raw(approved.sql, approved.params, fmt=chosen)

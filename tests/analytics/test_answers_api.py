@@ -8,24 +8,33 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-import api.answers
 from analytics.answers import Basis
 from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer
+from api.access import Caller, Need
+from api.answers import answers_router
+from api.app import Routers, create_app
 from api.desk import Desk
-from api.problems import install
+from api.settings import ApiSettings
 from ingest.store.engine import Engine
 
 
+class Keeper:
+    """Takes everybody for the example's tenant."""
+
+    def __init__(self, tenant: str) -> None:
+        self._tenant = tenant
+
+    def admit(self, token: str | None, need: Need) -> Caller:
+        return Caller(self._tenant)
+
+
 @pytest.fixture
-def client(migrated: Engine, example: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    monkeypatch.setattr(api.answers, "TENANT", example.tenant)
-    app = FastAPI()
-    install(app)
-    app.include_router(api.answers.answers_router(migrated, Basis.load(example.settings, "USD", UTC), Desk()))
-    with TestClient(app) as opened:
+def client(migrated: Engine, example: Any) -> Iterator[TestClient]:
+    routers = Routers(strict=[answers_router(migrated, Basis.load(example.settings, "USD", UTC), Desk())])
+    app = create_app(ApiSettings(), routers, loopback_only=True, keeper=Keeper(example.tenant))
+    with TestClient(app, base_url="http://127.0.0.1") as opened:
         yield opened
 
 

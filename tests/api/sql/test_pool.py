@@ -34,26 +34,26 @@ def make_pool(shop: Engine) -> Iterator[MakePool]:
 class TestBorrowing:
     def test_a_handle_is_used_again(self, make_pool: MakePool) -> None:
         pool = make_pool(workers=1)
-        with pool.borrow() as first:
+        with pool.borrow(None) as first:
             pass
-        with pool.borrow() as second:
+        with pool.borrow(None) as second:
             assert second is first
 
     def test_two_at_a_time_are_different(self, make_pool: MakePool) -> None:
         pool = make_pool(workers=2)
-        with pool.borrow() as first, pool.borrow() as second:
+        with pool.borrow(None) as first, pool.borrow(None) as second:
             assert first is not second
 
     def test_nobody_waits_if_the_queue_is_full(self, make_pool: MakePool) -> None:
         pool = make_pool(workers=1, queue=0)
-        with pool.borrow(), pytest.raises(SqlBusyError, match="queue is full") as busy, pool.borrow():
+        with pool.borrow(None), pytest.raises(SqlBusyError, match="queue is full") as busy, pool.borrow(None):
             pass
 
         assert (busy.value.code, busy.value.retry_after_s) == (202, 1)
 
     def test_nobody_waits_for_ever(self, make_pool: MakePool) -> None:
         pool = make_pool(workers=1, queue=1, queue_wait_s=0.01)
-        with pool.borrow(), pytest.raises(SqlBusyError, match="in time"), pool.borrow():
+        with pool.borrow(None), pytest.raises(SqlBusyError, match="in time"), pool.borrow(None):
             pass
 
     def test_one_that_waits_gets_the_handle_that_comes_back(self, make_pool: MakePool) -> None:
@@ -62,11 +62,11 @@ class TestBorrowing:
 
         def waiting() -> object:
             begun.set()
-            with pool.borrow() as session:
+            with pool.borrow(None) as session:
                 return session
 
         with ThreadPoolExecutor(1) as threads:
-            with pool.borrow() as first:
+            with pool.borrow(None) as first:
                 found = threads.submit(waiting)
                 begun.wait()
             assert found.result() is first
@@ -78,7 +78,7 @@ class TestBorrowing:
 
         def work(_: int) -> None:
             nonlocal now, most
-            with pool.borrow() as session:
+            with pool.borrow(None) as session:
                 with lock:
                     now += 1
                     most = max(most, now)
@@ -93,10 +93,10 @@ class TestBorrowing:
 
     def test_after_closing_nobody_gets_one(self, make_pool: MakePool) -> None:
         pool = make_pool()
-        with pool.borrow() as session:
+        with pool.borrow(None) as session:
             pool.close()
             assert session.value("SELECT 1") == 1  # what is at work ends first
-        with pytest.raises(SqlBusyError, match="stopping"), pool.borrow():
+        with pytest.raises(SqlBusyError, match="stopping"), pool.borrow(None):
             pass
 
     def test_closing_wakes_those_who_wait(self, make_pool: MakePool) -> None:
@@ -105,10 +105,10 @@ class TestBorrowing:
 
         def waiting() -> None:
             begun.set()
-            with pool.borrow():
+            with pool.borrow(None):
                 pass
 
-        with ThreadPoolExecutor(1) as threads, pool.borrow():
+        with ThreadPoolExecutor(1) as threads, pool.borrow(None):
             found = threads.submit(waiting)
             begun.wait()
             pool.close()
@@ -119,16 +119,16 @@ class TestBorrowing:
 class TestAfterAnError:
     def test_a_handle_that_failed_is_not_used_again(self, make_pool: MakePool) -> None:
         pool = make_pool(workers=1)
-        with pytest.raises(StoreError), pool.borrow() as failed:
+        with pytest.raises(StoreError), pool.borrow(None) as failed:
             failed.value("SELECT nothing")
-        with pool.borrow() as fresh:
+        with pool.borrow(None) as fresh:
             assert fresh is not failed
 
     def test_one_that_only_refused_is(self, make_pool: MakePool) -> None:
         pool = make_pool(workers=1)
-        with pytest.raises(SqlRefusedError), pool.borrow() as kept:
+        with pytest.raises(SqlRefusedError), pool.borrow(None) as kept:
             raise SqlRefusedError("no")
-        with pool.borrow() as again:
+        with pool.borrow(None) as again:
             assert again is kept
 
     def test_what_a_failed_statement_wrote_is_in_no_other_answer(self, shop: Engine) -> None:
