@@ -1,11 +1,13 @@
 """Who is sending, and may they: decided here and nowhere else, from the headers alone, before a body is read.
 
 Both receivers describe a request as an `Arrival`; the intake asks its `Door` once for each.
+`lowtide.serve.doors` has the one that knows tokens. The trap: exactly one header says who somebody is. A
+name for a tenant that comes in another header, or in the URL, is never looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -31,7 +33,9 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What is known of a request before its body. Header names are lower case."""
+    """What is known of a request before its body. Header names are lower case; the values of repeated ones
+    are joined by a comma.
+    """
 
     signal: Signal
     transport: Transport
@@ -48,7 +52,7 @@ class Caller:
 
 
 class Door(Protocol):
-    """Lets a request in, or raises UnauthenticatedError or ForbiddenError."""
+    """Lets a request in, or raises UnauthenticatedError, ForbiddenError or UndecidedError."""
 
     def admit(self, arrival: Arrival) -> Caller:
         """Return the caller; must be quick, it runs on the event loop."""
@@ -63,3 +67,17 @@ class OpenDoor:
     def admit(self, arrival: Arrival) -> Caller:  # noqa: ARG002 - the interface's name
         """Let it in."""
         return Caller(tenant=DEFAULT_TENANT)
+
+
+def bearer_of(headers: Mapping[str, str]) -> str | None:
+    """The credentials of `Authorization: Bearer` (RFC 6750 2.1); None for anything else."""
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    return credentials.strip(" ") if scheme.lower() == "bearer" else None
+
+
+def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name; repeated ones joined by a comma (RFC 9110 5.2), so that none of them is overlooked."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found

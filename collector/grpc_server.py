@@ -28,7 +28,7 @@ from grpc import aio
 
 from collector.admission import Lease
 from collector.codecs import encoding_of_message
-from collector.door import Arrival, Form, Transport
+from collector.door import Arrival, Form, Transport, joined
 from collector.errors import BadRequestError
 from collector.intake import Intake, Wire
 from collector.listen import Endpoint, ListenError, free_address
@@ -107,7 +107,9 @@ class _Export:
             signal=self._signal,
             transport=Transport.GRPC,
             form=Form.PROTOBUF,
-            headers={key: value for key, value in context.invocation_metadata() if isinstance(value, str)},
+            headers=joined(
+                (key, value) for key, value in context.invocation_metadata() if isinstance(value, str)
+            ),
             peer=context.peer(),
         )
         outcome = await self._intake.serve(

@@ -22,7 +22,7 @@ from uvicorn.server import ServerState
 
 from collector.admission import Lease
 from collector.codecs import ACCEPTED_ENCODINGS, Encoding, encoding_named
-from collector.door import Arrival, Form, Transport
+from collector.door import Arrival, Form, Transport, joined
 from collector.http_protocol import REFUSAL, BoundedProtocol, ConnectionLimits
 from collector.intake import INTERNAL_ERROR, Intake, Wire, code_of
 from collector.listen import BACKLOG
@@ -74,7 +74,9 @@ class HttpApp:
         """Answer one request."""
         if scope["type"] != "http":
             raise RuntimeError("the listener is configured for HTTP only, without lifespan and websockets")
-        headers = _joined(scope)
+        headers = joined(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        )
         signal = PATHS.get(scope["path"])
         form = _FORMS.get(_media_type(headers), Form.PROTOBUF)
         extra: list[tuple[bytes, bytes]] = []
@@ -220,15 +222,6 @@ class HttpListener:
 
     def _refused(self, kind: Kind) -> None:
         self._telemetry.answered(None, Transport.HTTP, code_of(Outcome(kind), Transport.HTTP))
-
-
-def _joined(scope: HTTPScope) -> dict[str, str]:
-    """Headers by lower-case name; repeated ones joined by a comma, as RFC 9110 5.2 says."""
-    headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        key, text = name.decode("latin-1"), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    return headers
 
 
 def _media_type(headers: dict[str, str]) -> str:

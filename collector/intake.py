@@ -30,6 +30,7 @@ from collector.refusals import (
     StoppingError,
     TooLargeError,
     UnauthenticatedError,
+    UndecidedError,
     UnsupportedTypeError,
 )
 from collector.replies import Kind, Outcome
@@ -46,6 +47,7 @@ _KINDS: dict[type[CollectorError], Kind] = {
     UnsupportedTypeError: Kind.UNSUPPORTED_TYPE,
     UnauthenticatedError: Kind.UNAUTHENTICATED,
     ForbiddenError: Kind.FORBIDDEN,
+    UndecidedError: Kind.UNDECIDED,
     SlowSenderError: Kind.SLOW_SENDER,
     OverloadedError: Kind.OVERLOADED,
     StoppingError: Kind.STOPPING,

@@ -28,6 +28,10 @@ class ForbiddenError(RefusedError):
     """The sender is known, but may not write this signal (permanent)."""
 
 
+class UndecidedError(RefusedError):
+    """Who the sender is cannot be found out now (retryable)."""
+
+
 class SlowSenderError(RefusedError):
     """The headers or the body did not arrive in time (retryable)."""
 

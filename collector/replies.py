@@ -35,6 +35,7 @@ class Kind(StrEnum):
     BAD_DATA = "bad_data"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
+    UNDECIDED = "undecided"
     NOT_FOUND = "not_found"
     BAD_METHOD = "bad_method"
     SLOW_SENDER = "slow_sender"
@@ -66,6 +67,7 @@ TABLE: dict[Kind, Codes] = {
     Kind.BAD_DATA: Codes(400, grpc.StatusCode.INVALID_ARGUMENT),
     Kind.UNAUTHENTICATED: Codes(401, grpc.StatusCode.UNAUTHENTICATED),
     Kind.FORBIDDEN: Codes(403, grpc.StatusCode.PERMISSION_DENIED),
+    Kind.UNDECIDED: Codes(503, grpc.StatusCode.UNAVAILABLE, retry=True),
     Kind.NOT_FOUND: Codes(404, grpc.StatusCode.UNIMPLEMENTED),
     Kind.BAD_METHOD: Codes(405, grpc.StatusCode.UNIMPLEMENTED),
     Kind.SLOW_SENDER: Codes(503, grpc.StatusCode.DEADLINE_EXCEEDED, retry=True),
@@ -125,6 +127,8 @@ def http_reply(outcome: Outcome, signal: Signal | None, form: Form, *, retry_aft
     headers = [(b"content-type", form.value.encode()), (b"content-length", str(len(body)).encode())]
     if outcome.codes.retry:
         headers.append((b"retry-after", str(retry_after_s).encode()))
+    if outcome.kind is Kind.UNAUTHENTICATED:
+        headers.append((b"www-authenticate", b'Bearer realm="Lowtide"'))
     return HttpReply(outcome.codes.http, headers, body)
 
 

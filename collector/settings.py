@@ -20,8 +20,8 @@ class CollectorSettings(BaseModel):
     listen: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="Address or host name both listeners bind to. Loopback, because nothing is "
-        "authenticated otherwise.",
+        description="Address or host name both listeners bind to. Any other than loopback "
+        "takes a token with which somebody may send.",
     )
     http_port: int = Field(
         default=4318,

@@ -1,9 +1,10 @@
 """One process owns a data directory. The lock also tells other commands where that process answers.
 
-`lowtide serve` acquires it before it opens anything and publishes its addresses once its ports are bound;
-other commands call `read_running`. The kernel drops the lock when the process ends, however it ends, so a
-file that a crash left behind means nothing. The trap: a forked child inherits the lock and would keep it;
-start children with `subprocess` or the spawn method.
+`lowtide serve` acquires it before it opens anything and publishes its addresses once its ports are bound,
+with a secret of this start by which commands of the same user are let in; they call `read_running`. The
+kernel drops the lock when the process ends, however it ends, so a file that a crash left behind means
+nothing. The trap: a forked child inherits the lock and would keep it; start children with `subprocess` or
+the spawn method.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class RunningInstance:
     pid: int
     started_at: datetime
     addresses: Mapping[str, str] = field(default_factory=dict)
+    secret: str | None = field(default=None, repr=False)
+    """Shown as a token, it opens everything there; new at each start, None while it starts."""
 
     @property
     def api(self) -> str | None:
@@ -90,13 +93,18 @@ class InstanceLock:
             os.close(descriptor)
             raise
 
-    def publish(self, addresses: Mapping[str, str]) -> None:
-        """Tell other commands where this process answers. One write, so a reader sees old or new, never
-        half.
+    def publish(self, addresses: Mapping[str, str], secret: str | None = None) -> None:
+        """Tell other commands where this process answers, and what opens it. One write, so a reader sees old
+        or new, never half; and only the owner of the directory can be a reader.
         """
         if self._descriptor is None:
             raise InstanceError(f"the lock {self.path} was released; nothing can be published any more")
-        record = {"pid": os.getpid(), "started_at": self.started_at.isoformat(), "addresses": dict(addresses)}
+        record: dict[str, object] = {
+            "pid": os.getpid(), "started_at": self.started_at.isoformat(), "addresses": dict(addresses)
+        }  # fmt: skip
+        if secret is not None:
+            os.fchmod(self._descriptor, 0o600)  # whatever somebody has made of the file since
+            record["secret"] = secret
         line = json.dumps(record).encode() + b"\n"
         os.pwrite(self._descriptor, line, 0)
         os.ftruncate(self._descriptor, len(line))
@@ -181,7 +189,10 @@ def _parse(content: bytes) -> RunningInstance | None:
         record: Any = json.loads(content.split(b"\n", 1)[0])
         started_at = datetime.fromisoformat(record["started_at"])
         addresses = {str(name): str(address) for name, address in record["addresses"].items()}
-        return RunningInstance(int(record["pid"]), started_at, addresses)
+        secret = record.get("secret")
+        return RunningInstance(
+            int(record["pid"]), started_at, addresses, None if secret is None else str(secret)
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -87,17 +87,21 @@ class ServerClient:
         self,
         address: str,
         *,
+        token: str | None = None,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self.address = address.rstrip("/")
+        # Uncompressed: bytes are cheap on one machine, and nothing small can unfold into something large.
+        headers = {"User-Agent": "lowtide-cli", "Accept-Encoding": "identity"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         self._max_answer_bytes = max_answer_bytes
         self._http = httpx2.Client(
             base_url=self.address,
             timeout=httpx2.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S),
-            # Uncompressed: bytes are cheap on one machine, and nothing small can unfold into something large.
-            headers={"User-Agent": "lowtide-cli", "Accept-Encoding": "identity"},
+            headers=headers,
             trust_env=False,
             follow_redirects=False,
             transport=transport,
@@ -185,7 +189,7 @@ def connect(
     until = time.monotonic() + wait_s
     while (running := read_running(data)) is not None:
         if running.api is not None:
-            return ServerClient(running.api, answer_timeout_s=answer_timeout_s)
+            return ServerClient(running.api, token=running.secret, answer_timeout_s=answer_timeout_s)
         if time.monotonic() >= until:
             raise ServerBusyError(
                 f"Lowtide (pid {running.pid}) is starting on {data} and does not answer yet.",

@@ -74,13 +74,16 @@ class Settings(BaseModel):
     listen: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="Address every port listens on, unless a section names its own. Loopback, because "
-        "nothing is authenticated.",
+        description="Address every port listens on, unless a section names its own. Any other than loopback "
+        "takes a token with which somebody may send.",
     )
     insecure: bool = Field(
         default=False,
-        description="Whether an address other than loopback may be listened on, without any "
-        "authentication. Off, because everyone who reaches the port could then read and write.",
+        description="Whether plain text may be spoken on an address other than loopback, where tokens "
+        "and data can "
+        "be read on their way. Tokens are asked for all the same. Off, because networks are rarely "
+        "trusted that "
+        "much.",
     )
     time_zone: ZoneInfo = Field(
         default=ZoneInfo("UTC"),
@@ -147,9 +150,10 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
         if not settings.insecure and not is_loopback(address):
             yield Conflict(
                 name,
-                f"{name} is {address}, which others than this machine may reach, and Lowtide does not "
-                "authenticate anyone yet. Listen on 127.0.0.1, or add --insecure if only trusted machines "
-                "can reach that address.",
+                f"{name} is {address}, which others than this machine may reach, and what is said there "
+                "could be "
+                "read on its way. Listen on 127.0.0.1, or add --insecure if you trust the network in "
+                "between.",
             )
 
 

@@ -34,10 +34,11 @@ DEFAULT_SEED = 20_170
 
 
 class RunningServer(NamedTuple):
-    """Where a server of ours answers."""
+    """Where a server of ours answers. `token` opens it, and is for these addresses only."""
 
     api: str
     otlp_http: str
+    token: str | None = None
 
 
 RemoveHere = Callable[[Callable[[str], None]], "Removed"]
@@ -101,7 +102,8 @@ def register(
         if remove:
             server = find_server() if api is None else None
             asked = api or (server.api if server else None)
-            _remove(remove_here if asked is None else partial(_remove_there, asked, token))
+            shown = token or (server.token if server else None)
+            _remove(remove_here if asked is None else partial(_remove_there, asked, shown))
             return
         settings = _settings(seed, _moment(now), days, rate)
         files = Files(manifest, manifest_ids, truth)
@@ -109,9 +111,9 @@ def register(
         server = find_server() if endpoint is None else _server_at(endpoint, find_server)
         asked = api or (server.api if server else None)
         if asked is not None and not again:
-            _refuse_twice(asked, token)
+            _refuse_twice(asked, token or (server.token if server and api is None else None))
         target = endpoint or (server.otlp_http if server else OTLP_HTTP)
-        _play(settings, target, token=token, live=live, files=files)
+        _play(settings, target, token=token or (server.token if server else None), live=live, files=files)
 
 
 class Files(NamedTuple):

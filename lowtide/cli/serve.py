@@ -35,7 +35,10 @@ StoreOption = Annotated[
 ]
 InsecureOption = Annotated[
     bool,
-    typer.Option("--insecure", help="Allow an address others can reach, although nobody is authenticated."),
+    typer.Option(
+        "--insecure",
+        help="Speak plain text on an address others can reach. Tokens are needed there all the same.",
+    ),
 ]
 
 

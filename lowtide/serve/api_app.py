@@ -18,11 +18,14 @@ from api.page import page_router
 from api.pipeline import PipelineState, pipeline_router
 from api.sql.router import sql_router
 from api.sql.telemetry import REGISTRY as SQL_REGISTRY
+from api.telemetry import REGISTRY as API_REGISTRY
 from ingest.store.engine import Engine
+from lowtide.serve.doors import ApiKeeper
 from lowtide.serve.lifecycle import Addresses, Phase
 from lowtide.serve.own_demo import OwnDemo
 from lowtide.serve.readiness import ReadinessReader, StoreProbe
 from lowtide.settings import Settings, is_loopback
+from lowtide.tokens.live import LiveTokens
 
 
 class Running(Protocol):
@@ -36,6 +39,10 @@ class Running(Protocol):
     @property
     def engine(self) -> Engine:
         """The open store."""
+
+    @property
+    def tokens(self) -> LiveTokens:
+        """Who may do what."""
 
     def state(self) -> PipelineState:
         """Where telemetry stands."""
@@ -63,7 +70,7 @@ def api_app(parts: Running) -> FastAPI:
     readiness = ReadinessReader(lambda: parts.phase, StoreProbe(parts.engine, settings.serve.store_answer_s))
     routers = Routers(
         strict=[
-            health_router(readiness, state, [parts.registry, SQL_REGISTRY]),
+            health_router(readiness, state, [parts.registry, SQL_REGISTRY, API_REGISTRY]),
             pipeline_router(state),
             answers_router(parts.engine, basis, desk),
             demo_router(parts.engine, parts.demo),
@@ -71,4 +78,9 @@ def api_app(parts: Running) -> FastAPI:
         ],
         open=[sql_router(parts.engine, settings.api.sql)] if settings.api.sql.enabled else [],
     )
-    return create_app(settings.api, routers, loopback_only=is_loopback(settings.listen))
+    return create_app(
+        settings.api,
+        routers,
+        loopback_only=is_loopback(settings.listen),
+        keeper=ApiKeeper(parts.tokens),
+    )

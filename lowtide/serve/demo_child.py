@@ -1,9 +1,9 @@
 """The process that plays the demo for `lowtide quickstart`: `python -m lowtide.serve.demo_child OPTIONS`.
 
-A process of its own, so that making telemetry and storing it each have a core. It says on stdout, a JSON
-object a line, how far it is (`lowtide.serve.showing` reads them). The trap: Ctrl-C reaches the whole
-terminal's group, so it is ignored here; the parent ends this process, and when the parent is gone, writing to
-it does.
+The first line of its stdin is the token it sends with. A process of its own, so that making telemetry and
+storing it each have a core. It says on stdout, a JSON object a line, how far it is (`lowtide.serve.showing`
+reads them). The trap: Ctrl-C reaches the whole terminal's group, so it is ignored here; the parent ends
+this process, and when the parent is gone, writing to it does.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--live", action="store_true")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    token = sys.stdin.readline().strip()
     try:
-        _play(given.endpoint, given.days, history=given.history, live=given.live)
+        _play(given.endpoint, token, given.days, history=given.history, live=given.live)
     except BrokenPipeError:
         sys.stderr.close()  # the parent is gone, nobody listens
         return 1
     return 0
 
 
-def _play(endpoint: str, days: float, *, history: bool, live: bool) -> None:
+def _play(endpoint: str, token: str, days: float, *, history: bool, live: bool) -> None:
     from lowtide.demo.estate import load_estate
     from lowtide.demo.manifest import Manifest
     from lowtide.demo.player import Player
@@ -58,6 +59,7 @@ def _play(endpoint: str, days: float, *, history: bool, live: bool) -> None:
         in_flight=settings.requests_in_flight,
         timeout_s=settings.request_timeout_s,
         give_up_after_s=settings.give_up_after_s,
+        token=token or None,
     )
     try:
         with Manifest(None) as manifest, sender:

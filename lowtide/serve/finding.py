@@ -24,4 +24,4 @@ def find_server(run: Invocation) -> RunningServer | None:
     running = run.running(settings)
     if running is None or running.api is None:
         return None
-    return RunningServer(api=running.api, otlp_http=running.addresses["otlp_http"])
+    return RunningServer(api=running.api, otlp_http=running.addresses["otlp_http"], token=running.secret)

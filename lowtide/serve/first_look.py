@@ -78,7 +78,11 @@ class FirstLook:
             return None
         if not await asyncio.to_thread(_demo_is_there, parts):
             return Showing(
-                addresses.otlp_http, days=self._wishes.days, history=True, live=not self._wishes.once
+                addresses.otlp_http,
+                parts.tokens.own_secret,
+                days=self._wishes.days,
+                history=True,
+                live=not self._wishes.once,
             )
         self._say(
             "The demo's history is in the store already and is not played again. To start over, run "
@@ -86,7 +90,9 @@ class FirstLook:
         )
         if self._wishes.once:
             return None
-        return Showing(addresses.otlp_http, days=self._wishes.days, history=False, live=True)
+        return Showing(
+            addresses.otlp_http, parts.tokens.own_secret, days=self._wishes.days, history=False, live=True
+        )
 
     async def _play(self, showing: Showing, parts: ServerParts) -> None:
         """Follow the history to its end. Raises DemoFailedError if it breaks off."""

@@ -17,8 +17,10 @@ from ingest.store.errors import StoreUnavailableError
 from lowtide import units
 from lowtide.instance_lock import InstanceLock
 from lowtide.serve.lifecycle import Addresses, Phase
+from lowtide.serve.listening import live_tokens
 from lowtide.serve.own_demo import OwnDemo
 from lowtide.serve.scratch import leave_scratch, take_scratch
+from lowtide.serve.use_notes import UseNotes
 from lowtide.store_access import spool_directory, target_of
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from lowtide.serve.listener import ApiListener
     from lowtide.serve.pipeline import PipelineReader
     from lowtide.settings import Settings
+    from lowtide.tokens.live import LiveTokens
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +54,8 @@ class ServerParts:
         self.pipeline: PipelineReader | None = None
         self.demo = OwnDemo(self.state, lambda: self.phase is Phase.STOPPING)
         self._lock: InstanceLock | None = None
+        self._tokens: LiveTokens | None = None
+        self._use: UseNotes | None = None
         self._spool: Spool | None = None
         self._engine: Engine | None = None
         self._loader: Loader | None = None
@@ -63,11 +68,13 @@ class ServerParts:
         """Own the data directory, and keep temporary files in it."""
         lock = InstanceLock.acquire(self.settings.data)
         try:
+            self._tokens = live_tokens(self.settings)
             take_scratch(self.settings.data)
         except BaseException:
             lock.release()
             raise
         self._lock = lock
+        self._use = UseNotes(self._tokens)
 
     def open_spool(self) -> None:
         """Open the spool, and start fetching what the collector has compiled."""
@@ -117,6 +124,7 @@ class ServerParts:
         """Receive OTLP."""
         from collector.check.gate import TimeGate
         from collector.server import OtlpServer
+        from lowtide.serve.doors import OtlpDoor
 
         retention = self.settings.store.retention
         # What is accepted must not expire at once, so the shortest retention counts for all.
@@ -126,6 +134,7 @@ class ServerParts:
             spool=self.spool,
             gate=TimeGate(days * _DAY_NS),
             registry=self.registry,
+            door=OtlpDoor(self.tokens),
         )
         await self._collector.start()
 
@@ -145,6 +154,11 @@ class ServerParts:
         """The open engine."""
         return _there(self._engine)
 
+    @property
+    def tokens(self) -> LiveTokens:
+        """Who may do what."""
+        return _there(self._tokens)
+
     def addresses(self) -> Addresses:
         """Where everything listens."""
         collector = _there(self._collector)
@@ -154,7 +168,7 @@ class ServerParts:
 
     def publish(self, addresses: Addresses) -> None:
         """Tell other commands."""
-        _there(self._lock).publish(addresses.as_record())
+        _there(self._lock).publish(addresses.as_record(), self.tokens.own_secret)
 
     def enter(self, phase: Phase) -> None:
         """Note it for /readyz."""
@@ -212,6 +226,7 @@ class ServerParts:
     def close_lock(self) -> None:
         """Give the data directory up."""
         leave_scratch()
+        _there(self._use).close()
         _there(self._lock).release()
 
     # --- the API ---

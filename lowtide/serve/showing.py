@@ -1,6 +1,7 @@
 """The demo as quickstart runs it: a child process, read line by line. Ends with its block.
 
-The trap: its lines must be read all the time, or it stops when the pipe is full.
+The traps: its lines must be read all the time, or it stops when the pipe is full. And the token it sends
+with goes through its stdin, since everybody on the machine can read the arguments of a process.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class DemoFailedError(ServeError):
 class Showing:
     """One demo process, playing into `endpoint`. Use it in an `async with` block, once."""
 
-    def __init__(self, endpoint: str, *, days: float, history: bool, live: bool) -> None:
+    def __init__(self, endpoint: str, token: str, *, days: float, history: bool, live: bool) -> None:
+        self._token = token
         self._arguments = ["--endpoint", endpoint, "--days", f"{days:g}"]
         self._arguments += ["--history"] if history else []
         self._arguments += ["--live"] if live else []
@@ -35,8 +37,16 @@ class Showing:
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", _MODULE, *self._arguments, stdout=asyncio.subprocess.PIPE
+            sys.executable,
+            "-m",
+            _MODULE,
+            *self._arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
         )
+        if self._process.stdin is not None:
+            self._process.stdin.write(f"{self._token}\n".encode())
+            self._process.stdin.close()
         return self
 
     async def events(self) -> AsyncIterator[Mapping[str, Any]]:

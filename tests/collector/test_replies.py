@@ -36,6 +36,7 @@ EXPECTED = [
     (Kind.BAD_DATA, 400, grpc.StatusCode.INVALID_ARGUMENT),
     (Kind.UNAUTHENTICATED, 401, grpc.StatusCode.UNAUTHENTICATED),
     (Kind.FORBIDDEN, 403, grpc.StatusCode.PERMISSION_DENIED),
+    (Kind.UNDECIDED, 503, grpc.StatusCode.UNAVAILABLE),
     (Kind.NOT_FOUND, 404, grpc.StatusCode.UNIMPLEMENTED),
     (Kind.BAD_METHOD, 405, grpc.StatusCode.UNIMPLEMENTED),
     (Kind.SLOW_SENDER, 503, grpc.StatusCode.DEADLINE_EXCEEDED),
