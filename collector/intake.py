@@ -88,6 +88,14 @@ class CheckResult(Protocol):
     def warning(self) -> str:
         """What the sender should know although nothing was refused; mostly empty."""
 
+    @property
+    def dropped(self) -> int:
+        """Attributes that were left out."""
+
+    @property
+    def hashed(self) -> int:
+        """Attributes that were replaced by a digest."""
+
 
 class Look(Protocol):
     """Looks at one OTLP request, quickly."""
@@ -234,6 +242,7 @@ class Intake:
         self._telemetry.decoded(arrival.signal, arrival.transport, len(body), items)
         if checked is not None:
             self._telemetry.refused(arrival.signal, "check", checked.rejected)
+            self._telemetry.scrubbed(arrival.signal, checked.dropped, checked.hashed)
         return checked
 
     async def _looked_at(

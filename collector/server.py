@@ -21,6 +21,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from collector.check.check import TimeGate, check, look, warm_up
+from collector.check.scrub import Scrubber
 from collector.door import Door, OpenDoor
 from collector.errors import CollectorError
 from collector.grpc_server import GrpcReceiver
@@ -48,18 +49,19 @@ class OtlpServer:
         gate: TimeGate,
         registry: CollectorRegistry,
         door: Door | None = None,
+        scrubber: Scrubber | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`gate` says which timestamps are taken, `registry` gets the metrics, `door` decides who may
-        send (all may).
+        send (all may), `scrubber` takes out attributes that must not be stored (none).
         """
         telemetry = Telemetry(registry)
         self._settings = settings
         self._intake = Intake(
             settings,
             spool=spool,
-            look=partial(look, gate=gate),
-            check=partial(check, gate=gate, memory_bytes=settings.max_repair_bytes),
+            look=partial(look, gate=gate, scrubber=scrubber),
+            check=partial(check, gate=gate, memory_bytes=settings.max_repair_bytes, scrubber=scrubber),
             from_json=partial(request_from_json, memory_bytes=settings.max_repair_bytes),
             door=door or OpenDoor(),
             telemetry=telemetry,

@@ -5,11 +5,59 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 MIB = 1024 * 1024
+
+
+def _name_or_glob(rule: str) -> str:
+    """A rule the walk can look for: two characters of it stand at the beginning or at the end."""
+    begin, star, _ = rule.partition("*")
+    longest = max(len(begin), len(rule.rpartition("*")[2])) if star else len(rule)
+    if longest < 2:
+        raise ValueError("a name has two characters before the first * or behind the last one at least")
+    return rule
+
+
+Rule = Annotated[str, Field(min_length=2, max_length=200), AfterValidator(_name_or_glob)]
+
+
+class ScrubSettings(BaseModel):
+    """Attributes that are not stored as they come, by name: exact, or with `*` for anything. Case does not
+    count, and `_` is the same as `-`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    drop: tuple[Rule, ...] = Field(
+        default=(
+            "authorization",
+            "*.authorization",
+            "proxy-authorization",
+            "*.proxy-authorization",
+            "cookie",
+            "*.cookie",
+            "set-cookie",
+            "*.set-cookie",
+            "x-api-key",
+            "*.x-api-key",
+        ),
+        max_length=64,
+        description="Attributes that are left out before anything is written, at any depth. The "
+        "headers that let "
+        "somebody in, under their own names and as OpenTelemetry captures them "
+        "(http.request.header.authorization). "
+        "Requests with such attributes take the slow way: better not to send them.",
+    )
+    hash: tuple[Rule, ...] = Field(
+        default=(),
+        max_length=64,
+        description="Attributes whose values are replaced by a digest under a key of this installation "
+        "(scrub.key in "
+        "the data directory), so that equal ones can be told and none can be read. Goes before drop.",
+    )
 
 
 class CollectorSettings(BaseModel):
@@ -122,6 +170,12 @@ class CollectorSettings(BaseModel):
         ge=1,
         description="Whole seconds a refused sender is asked to wait (Retry-After and RetryInfo). 5 s "
         "is the SDKs' default export interval.",
+    )
+    scrub: ScrubSettings = Field(
+        default=ScrubSettings(),
+        description="Attributes that are not stored as they come, by name: exact, or with `*` for "
+        "anything. Case does "
+        "not count, and `_` is the same as `-`.",
     )
     stop_grace_s: float = Field(
         default=10.0,

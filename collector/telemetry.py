@@ -64,6 +64,12 @@ class Telemetry:
             ["signal", "reason"],
             registry=registry,
         )
+        self._scrubbed = Counter(
+            "lowtide_collector_attributes_scrubbed",
+            "Attributes under names of secrets, by what was done: dropped or hashed.",
+            ["signal", "action"],
+            registry=registry,
+        )
         self._seconds = Histogram(
             "lowtide_collector_request_seconds",
             "Time from a request's headers to its reply.",
@@ -97,6 +103,12 @@ class Telemetry:
         """Count a body that could be decoded, and all items in it."""
         self._body_bytes.labels(signal, transport).inc(body_bytes)
         self._received.labels(signal).inc(items)
+
+    def scrubbed(self, signal: Signal, dropped: int, hashed: int) -> None:
+        """Count attributes that are not stored as they came."""
+        for action, count in (("dropped", dropped), ("hashed", hashed)):
+            if count:
+                self._scrubbed.labels(signal, action).inc(count)
 
     def accepted(self, signal: Signal, items: int) -> None:
         """Count items that are on disk."""

@@ -21,6 +21,7 @@ from collector.check import walk
 from collector.check.gate import TimeGate, Window
 from collector.check.rewrite import clear_indexes, make_holdable
 from collector.check.rules import clear_ids, refuse
+from collector.check.scrub import Scrubbed, Scrubber, table_of
 from collector.check.tables import REQUESTS, TABLES
 from collector.check.weight import memory_needed
 from collector.check.wording import Findings
@@ -38,6 +39,7 @@ class Checked:
     `body` is what goes to the spool: the sender's own bytes unless the request had to be repaired.
     `items` counts the accepted spans, data points or log records in it, `rejected` those taken out;
     `reason` says why, and is empty when none was. `warning` is a remark that refuses nothing, or empty.
+    `dropped` and `hashed` count attributes.
     """
 
     body: bytes
@@ -45,6 +47,8 @@ class Checked:
     rejected: int
     reason: str
     warning: str
+    dropped: int = 0
+    hashed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +58,40 @@ class _Verdict:
     position: int
 
 
+_NO_NAMES = table_of([])
+
+
 def warm_up() -> None:
     """Load the compiled code, or compile it (some seconds), so that no request has to wait for it."""
     _walk(Signal.TRACES, b"", Window(0, 0))
     memory_needed(Signal.TRACES, b"")
 
 
-def look(signal: Signal, body: bytes, *, gate: TimeGate, now_ns: int) -> Checked | None:
+def look(
+    signal: Signal, body: bytes, *, gate: TimeGate, now_ns: int, scrubber: Scrubber | None = None
+) -> Checked | None:
     """What `check` would say, if the request may be stored as it came; None if `check` has work to do."""
-    verdict = _walk(signal, body, gate.window(now_ns))
+    verdict = _walk(signal, body, gate.window(now_ns), scrubber)
     return None if verdict.flags else Checked(body, verdict.items, 0, "", "")
 
 
 def check(
-    signal: Signal, body: bytes, *, gate: TimeGate, now_ns: int, memory_bytes: int | None = None
+    signal: Signal,
+    body: bytes,
+    *,
+    gate: TimeGate,
+    now_ns: int,
+    memory_bytes: int | None = None,
+    scrubber: Scrubber | None = None,
 ) -> Checked:
     """Check a serialised OTLP export request of this signal (reference: OTLP 1.x, "Partial Success").
 
-    `now_ns` is the time of arrival in ns since 1970. An empty request has no items and is fine.
-    Raises BadRequestError when the bytes are not such a request, or nested too deeply, and TooLargeError
-    when repairing it would take more than `memory_bytes`.
+    `now_ns` is the time of arrival in ns since 1970. `scrubber` takes out what must not be stored. An empty
+    request has no items and is fine. Raises BadRequestError when the bytes are not such a request, or
+    nested too deeply, and TooLargeError when repairing it would take more than `memory_bytes`.
     """
     window = gate.window(now_ns)
-    verdict = _walk(signal, body, window)
+    verdict = _walk(signal, body, window, scrubber)
     if not verdict.flags:
         return Checked(body, verdict.items, 0, "", "")
     _refuse_depth(verdict)
@@ -89,15 +104,23 @@ def check(
     if verdict.flags & (walk.ODD | walk.MALFORMED | walk.BAD_UTF8):
         # The walk did not come to the end. Protobuf has understood the request, so walk its wording of it.
         body = request.SerializeToString()
-        verdict = _walk(signal, body, window)
+        verdict = _walk(signal, body, window, scrubber)
         _refuse_depth(verdict)
-    return _repaired(signal, request, body, verdict, window)
+    scrubbed = Scrubbed()
+    if scrubber is not None and verdict.flags & walk.DENIED:
+        scrubbed = scrubber.scrub(request)
+        if verdict.flags == walk.DENIED and scrubbed == Scrubbed():
+            return Checked(body, verdict.items, 0, "", "")  # a name that only resembles one
+    return _repaired(signal, request, body, verdict, window, scrubbed)
 
 
-def _walk(signal: Signal, body: bytes, window: Window) -> _Verdict:
+def _walk(signal: Signal, body: bytes, window: Window, scrubber: Scrubber | None = None) -> _Verdict:
     walked = walk.load()
     root = TABLES.roots[signal]
-    return _Verdict(*walked(body, root, TABLES.fields, TABLES.roles, window.earliest_ns, window.latest_ns))
+    names = _NO_NAMES if scrubber is None else scrubber.table
+    return _Verdict(
+        *walked(body, root, TABLES.fields, TABLES.roles, names, window.earliest_ns, window.latest_ns)
+    )
 
 
 def _refuse_depth(verdict: _Verdict) -> None:
@@ -128,8 +151,10 @@ def _fault(verdict: _Verdict, error: DecodeError) -> str:
     return f"{str(error).rpartition(': ')[2]}, at byte {verdict.position} or later"
 
 
-def _repaired(signal: Signal, request: Any, body: bytes, verdict: _Verdict, window: Window) -> Checked:
-    """`request` and `body` say the same; `verdict` is that of a complete walk."""
+def _repaired(
+    signal: Signal, request: Any, body: bytes, verdict: _Verdict, window: Window, scrubbed: Scrubbed
+) -> Checked:
+    """`request` and `body` say the same, but for what was scrubbed; `verdict` is that of a complete walk."""
     refused, cleared, indexes = Findings(), Findings(), 0
     if verdict.flags & (walk.TIME | walk.IDS):
         refused = refuse(signal, request, window)
@@ -137,18 +162,28 @@ def _repaired(signal: Signal, request: Any, body: bytes, verdict: _Verdict, wind
         cleared = clear_ids(signal, request)
     if verdict.flags & walk.STRING_INDEX:
         indexes = clear_indexes(request)
-    if verdict.flags & (walk.REWRITE | walk.RECORD_REWRITE):
-        make_holdable(request, in_records=bool(verdict.flags & walk.RECORD_REWRITE))
+    # A map whose last member was dropped is an empty one, which cannot be held either.
+    in_records = bool(verdict.flags & walk.RECORD_REWRITE or scrubbed.dropped)
+    if in_records or verdict.flags & walk.REWRITE:
+        make_holdable(request, in_records=in_records)
     if verdict.flags:
         body = request.SerializeToString()
-    final = _walk(signal, body, window)
+    final = _walk(signal, body, window)  # without names: a hashed attribute keeps its own
     if final.flags or final.items + refused.total != verdict.items:
         raise CollectorError(
             f"a repaired {request.DESCRIPTOR.name} is still not clean (flags {final.flags} at byte"
             f" {final.position}, {final.items} items, {refused.total} refused, {verdict.items} before)"
         )
     warning = "; ".join(filter(None, [cleared.remark(), _index_remark(indexes)]))
-    return Checked(body, final.items, refused.total, refused.refusal(signal, verdict.items), warning)
+    return Checked(
+        body,
+        final.items,
+        refused.total,
+        refused.refusal(signal, verdict.items),
+        warning,
+        scrubbed.dropped,
+        scrubbed.hashed,
+    )
 
 
 def _index_remark(indexes: int) -> str:

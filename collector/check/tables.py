@@ -61,7 +61,7 @@ _MEANINGS: Final[dict[int, dict[str, int]]] = {
         "span_id": walk.OTHER_SPAN_ID,
     },
     walk.VALUE: {"string_value_strindex": walk.INDEX},
-    walk.PAIR: {"key_strindex": walk.INDEX},
+    walk.PAIR: {"key": walk.KEY, "key_strindex": walk.INDEX},
     # Links and exemplars name other spans.
     walk.ORDINARY: {"trace_id": walk.OTHER_TRACE_ID, "span_id": walk.OTHER_SPAN_ID},
 }

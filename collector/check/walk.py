@@ -32,6 +32,7 @@ TIME: Final = 32  # an item outside the accepted window, or a span that ends bef
 IDS: Final = 64  # a trace or span id that is none
 STRING_INDEX: Final = 128  # a reference to the string table that only profiles have
 RECORD_REWRITE: Final = 256  # what REWRITE says, inside a record
+DENIED: Final = 512  # an attribute under a name that may be one to drop or to hash
 
 MAX_VALUE_LEVELS: Final = 32  # an attribute's own value is level 1, the members of its list are level 2
 MAX_MESSAGE_LEVELS: Final = 100  # how deep protobuf itself follows, the request not counted
@@ -61,6 +62,7 @@ BOOL: Final = 11
 INT32: Final = 12  # int32 and enums; negative ones are sign-extended to ten bytes
 UINT32: Final = 13
 INDEX: Final = 14  # into the string table of profiles
+KEY: Final = 15  # an attribute's name
 
 # Roles of messages.
 ORDINARY: Final = 0
@@ -82,13 +84,29 @@ _HAS_TRACE_ID: Final = 1
 _HAS_SPAN_ID: Final = 2
 _HAS_BAD_ID: Final = 4
 
+# The table of names that are denied, made by `collector.check.scrub`. A character counts by its class only
+# (FOLD: 32 of them, no case), so a name may be flagged in vain, but never be missed.
+FOLD: Final = 0
+LAST_TWO: Final = 256  # 1 for the classes of two characters that some name ends with, the last one first
+FIRST_TWO: Final = LAST_TWO + 1024  # the same for the two that some name begins with, the first one first
+RULES: Final = FIRST_TWO + 1024  # their number, then the rules: how to compare, how many classes, the classes
+RULE_ROOM: Final = 34
+RULE_CLASSES: Final = 32
+BY_END: Final = 0
+BY_BEGIN: Final = 1
+WHOLE: Final = 2
+
 _HIGH_BITS: Final = np.uint64(0x8080808080808080)
 _NOTHING: Final = np.uint64(0)
 _LARGEST: Final = np.uint64((1 << 63) - 1)
 
 Memory: TypeAlias = Any  # the address of an array, indexed without any guard
-Walk: TypeAlias = Callable[[bytes, int, NDArray[np.int64], NDArray[np.int64], int, int], tuple[int, int, int]]
-SIGNATURE: Final = "UniTuple(int64, 3)(Bytes(uint8, 1, 'C'), int64, int64[::1], int64[::1], uint64, uint64)"
+Walk: TypeAlias = Callable[
+    [bytes, int, NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], int, int], tuple[int, int, int]
+]
+SIGNATURE: Final = (
+    "UniTuple(int64, 3)(Bytes(uint8, 1, 'C'), int64, int64[::1], int64[::1], uint8[::1], uint64, uint64)"
+)
 
 # The parts below read from `at` up to `end`. Where they return a position, a negative one is a flag, negated.
 
@@ -227,7 +245,7 @@ def _packed(memory: Memory, at: int, end: int, kind: int) -> int:
 @part
 def _bytes(memory: Memory, at: int, end: int, kind: int) -> int:
     """A field with a length that is neither a message nor an id."""
-    if kind == STRING:
+    if kind in (STRING, KEY):
         return end if _is_text(memory, at, end) else -BAD_UTF8
     if kind == PLAIN:
         return end
@@ -312,8 +330,47 @@ def _is_plain_pair(memory: Memory, at: int, end: int) -> bool:
     return tag == 0x21 and end - at == 8
 
 
+@part
+def _is_named(memory: Memory, at: int, end: int, denied: Memory) -> bool:
+    """Whether a name is one of the rules', as far as its classes tell."""
+    size = end - at
+    for number in range(int(denied[RULES])):
+        rule = RULES + 1 + number * RULE_ROOM
+        how = denied[rule]
+        length = int(denied[rule + 1])
+        if size < length or (how == WHOLE and size != length):
+            continue
+        same = 0
+        while same < length:
+            place = at + same if how == BY_BEGIN else end - 1 - same
+            if denied[FOLD + int(memory[place])] != denied[rule + 2 + same]:
+                break
+            same += 1
+        if same == length:
+            return True
+    return False
+
+
+@part
+def _is_denied(memory: Memory, at: int, end: int, denied: Memory) -> bool:
+    """Whether a name may be denied. Two looks at two characters settle it for nearly all of them."""
+    if end - at < 2:
+        return False
+    last = int(denied[FOLD + int(memory[end - 1])]) << 5 | int(denied[FOLD + int(memory[end - 2])])
+    first = int(denied[FOLD + int(memory[at])]) << 5 | int(denied[FOLD + int(memory[at + 1])])
+    if denied[LAST_TWO + last] == 0 and denied[FIRST_TWO + first] == 0:
+        return False
+    return _is_named(memory, at, end, denied)
+
+
 def walk(  # noqa: C901 - one loop over one stack; the rest is in the parts above
-    body: bytes, root: int, fields: NDArray[np.int64], roles: NDArray[np.int64], earliest: Any, latest: Any
+    body: bytes,
+    root: int,
+    fields: NDArray[np.int64],
+    roles: NDArray[np.int64],
+    denied_names: NDArray[np.uint8],
+    earliest: Any,
+    latest: Any,
 ) -> tuple[int, int, int]:
     """Number of items, flags, and the position of the fault if one of the first four is set.
 
@@ -322,6 +379,7 @@ def walk(  # noqa: C901 - one loop over one stack; the rest is in the parts abov
     memory = address_of(body)
     table = address_of(fields)
     role_of = address_of(roles)
+    denied = address_of(denied_names)
     ends = np.empty(MAX_MESSAGE_LEVELS, np.int64)
     messages = np.empty(MAX_MESSAGE_LEVELS, np.int64)
     seens = np.empty(MAX_MESSAGE_LEVELS, np.int64)
@@ -379,6 +437,8 @@ def walk(  # noqa: C901 - one loop over one stack; the rest is in the parts abov
                 child = entry >> CHILD_SHIFT & 255
                 role = int(role_of[child])
                 if role == PAIR and levels < HELD_VALUE_LEVELS and _is_plain_pair(memory, at, at + size):
+                    if _is_denied(memory, at + 2, at + 2 + int(memory[at + 1]), denied):
+                        flags |= DENIED
                     at += size
                     continue
                 if role == VALUE:
@@ -401,6 +461,8 @@ def walk(  # noqa: C901 - one loop over one stack; the rest is in the parts abov
                     ids |= _id_facts(memory, at, size, kind)
                     at += size
                 else:
+                    if kind == KEY and _is_denied(memory, at, at + size, denied):
+                        flags |= DENIED
                     at = _bytes(memory, at, at + size, kind)
         if at < 0:
             return items, flags | -at, start

@@ -20,6 +20,7 @@ from lowtide.serve.lifecycle import Addresses, Phase
 from lowtide.serve.listening import live_tokens
 from lowtide.serve.own_demo import OwnDemo
 from lowtide.serve.scratch import leave_scratch, take_scratch
+from lowtide.serve.scrub_key import scrub_key
 from lowtide.serve.use_notes import UseNotes
 from lowtide.store_access import spool_directory, target_of
 
@@ -123,6 +124,7 @@ class ServerParts:
     async def start_collector(self) -> None:
         """Receive OTLP."""
         from collector.check.gate import TimeGate
+        from collector.check.scrub import Scrubber
         from collector.server import OtlpServer
         from lowtide.serve.doors import OtlpDoor
 
@@ -135,6 +137,7 @@ class ServerParts:
             gate=TimeGate(days * _DAY_NS),
             registry=self.registry,
             door=OtlpDoor(self.tokens),
+            scrubber=Scrubber.of(self.settings.collector.scrub, scrub_key(self.settings)),
         )
         await self._collector.start()
 

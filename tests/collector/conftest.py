@@ -82,6 +82,8 @@ class Checked:
     rejected: int
     reason: str
     warning: str
+    dropped: int = 0
+    hashed: int = 0
 
 
 def fake_check(signal: Signal, body: bytes, *, now_ns: int) -> Checked:

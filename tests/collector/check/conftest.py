@@ -16,6 +16,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from collector.check import walk
 from collector.check.gate import TimeGate
+from collector.check.scrub import table_of
 from collector.check.tables import TABLES
 from ingest.signals import Signal
 
@@ -35,6 +36,7 @@ class Otlp:
 
     now_ns = NOW
     gate = TimeGate(retention_ns=30 * DAY)
+    now = NOW
     requests = REQUESTS
 
     @staticmethod
@@ -131,11 +133,17 @@ class Otlp:
         return _RICH[signal]()
 
     @staticmethod
-    def walk(signal: Signal, body: bytes) -> tuple[int, int]:
+    def walk(signal: Signal, body: bytes, names: Any = None) -> tuple[int, int]:
         """Items and flags of the compiled walk."""
         window = Otlp.gate.window(NOW)
         items, flags, position = walk.load()(
-            body, TABLES.roots[signal], TABLES.fields, TABLES.roles, window.earliest_ns, window.latest_ns
+            body,
+            TABLES.roots[signal],
+            TABLES.fields,
+            TABLES.roles,
+            table_of([]) if names is None else names,
+            window.earliest_ns,
+            window.latest_ns,
         )
         assert 0 <= position <= len(body)
         return items, flags

@@ -95,6 +95,7 @@ import ctypes, mmap, random, sys
 import numpy as np
 from numba import njit
 from collector.check import walk
+from collector.check.scrub import table_of
 from collector.check.tables import TABLES
 from ingest.signals import Signal
 
@@ -110,10 +111,12 @@ inside.flags.writeable = True
 signature = walk.SIGNATURE.replace("Bytes(uint8, 1, 'C')", "uint8[::1]")
 walked = njit(signature, nogil=True)(walk.walk)
 
+names = table_of(["ab", "*.cookie", "http.*", "x" * 60])
+
 def run(signal, body, *, at_end):
     view = inside[room - len(body):] if at_end else inside[:len(body)]
     view[:] = np.frombuffer(body, np.uint8)
-    walked(view, TABLES.roots[signal], TABLES.fields, TABLES.roles, 0, (1 << 64) - 1)
+    walked(view, TABLES.roots[signal], TABLES.fields, TABLES.roles, names, 0, (1 << 64) - 1)
 
 if sys.argv[1] == "outside":
     ctypes.string_at(base + page + room, 1)
