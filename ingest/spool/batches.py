@@ -25,7 +25,6 @@ from ingest.spool.errors import SpoolError, SpoolFailedError, SpoolFullError
 from ingest.spool.files import Files, is_full, read_whole, write_all
 from ingest.spool.health import Health
 from ingest.spool.records import Batch, SpoolRecord, token_of
-from ingest.spool.segment_format import HEAD_BYTES
 
 log = structlog.get_logger(__name__)
 BATCHES_NAME = "batches.log"
@@ -173,7 +172,7 @@ class Batches:
                 records[0].seq,
                 records[-1].seq,
                 len(records),
-                sum(HEAD_BYTES + len(record.tenant.encode()) + len(record.body) for record in records),
+                sum(record.disk_bytes for record in records),
                 min(record.received_ns for record in records),
                 self._boot_id,
                 bytes.fromhex(token),

@@ -19,7 +19,8 @@ from ingest.spool.errors import SpoolError
 from ingest.spool.files import Files, read_whole, write_all
 
 log = structlog.get_logger(__name__)
-VERSION = 1
+VERSION = 2
+"""1: before requests were recognised that are sent again; their records would be passed over there."""
 META_NAME = "spool.meta"
 _KERNEL = Path("/proc/sys/kernel/random/boot_id")
 
@@ -30,6 +31,7 @@ class Meta:
 
     existed: bool
     boot_id: str | None
+    version: int = VERSION
 
 
 def kernel_boot_id() -> str | None:
@@ -63,7 +65,7 @@ def read_meta(files: Files, directory: Path) -> Meta:
             f"{directory} was written by a later version of Lowtide (format {version}, this one knows "
             f"{VERSION}); run that version, or choose another data directory"
         )
-    return Meta(existed=True, boot_id=boot_id)
+    return Meta(existed=True, boot_id=boot_id, version=version)
 
 
 def write_meta(files: Files, directory: Path, boot_id: str | None) -> None:

@@ -15,8 +15,9 @@ import structlog
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolError, SpoolFailedError, SpoolFullError
 from ingest.spool.health import Health
+from ingest.spool.pending import Pending
 from ingest.spool.settings import SpoolSettings
-from ingest.spool.signal_log import Pending, SignalLog
+from ingest.spool.signal_log import SignalLog
 from ingest.spool.telemetry import SpoolMetrics
 
 log = structlog.get_logger(__name__)

@@ -37,6 +37,11 @@ class Lost:
         with self._lock:
             return self._count(first, last)
 
+    def has(self, number: int) -> bool:
+        """Whether a number is in the set."""
+        ranges = self._ranges  # replaced as a whole, never changed
+        return bool(ranges) and any(low <= number <= high for low, high in ranges)
+
     def _count(self, first: int, last: int) -> int:
         return sum(
             min(high, last) - max(low, first) + 1

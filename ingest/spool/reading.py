@@ -150,9 +150,11 @@ class LogReader:
 
     def _record(self, piece: Found) -> SpoolRecord:
         head = piece.head
-        digest = digest_of(piece.tenant, self._signal, piece.body)
-        tenant = piece.tenant.decode()
-        return SpoolRecord(head.seq, self._signal, tenant, head.received_ns, head.items, digest, piece.body)
+        digest = piece.digest or digest_of(piece.tenant, self._signal, piece.body)
+        return SpoolRecord(
+            head.seq, self._signal, piece.tenant.decode(), head.received_ns, head.items, digest, piece.body,
+            disk_bytes=head.size,
+        )  # fmt: skip
 
     def _note_lost(self, first_seq: int, last_seq: int) -> None:
         new = self._lost.add(first_seq, last_seq)

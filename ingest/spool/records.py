@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,35 @@ class SpoolRecord:
     items: int
     """Spans, data points or log records in `body`."""
     digest: bytes
-    """SHA-256 of tenant, signal and body."""
+    """The digest by which a repetition of it is recognised, or SHA-256 of tenant, signal and body."""
     body: bytes
     """An OTLP request, protobuf."""
+    disk_bytes: int = 0
+    """Bytes it takes in its segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A request that was handed over, and whether it had been before."""
+
+    stored: Future[int]
+    """Resolves once it is on disk, to its number, or to 0 if that was long ago."""
+    is_resend: bool
+    """It was received before and is not stored again."""
+    reply: bytes | None
+    """What the sender of the first was told; None if that must be read: `Spool.reply`."""
+    place: int = 0
+    """Where to read it. The spool's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResendStatus:
+    """What would be recognised as sent again."""
+
+    entries: int
+    """Requests."""
+    window_s: float
+    """How long ago such a request may have come: the setting, or less if they are too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +107,18 @@ class SpoolStatus:
     segments: int
     failed: str
     """Why the spool takes nothing more; empty while it does."""
+    resends: ResendStatus | None = None
+    """None if nobody has it open."""
+
+
+def request_digest(signal: Signal, tenant: str, form: str, body: bytes) -> bytes:
+    """16 bytes that stand for a request as it came: whose it is, how it is written (`form`, its media type)
+    and its bytes without compression. Half of a SHA-256.
+    """
+    written = f"{form} {signal.value}"
+    digest = hashlib.sha256(f"{len(tenant)} {tenant} {len(written)} {written} ".encode())
+    digest.update(body)
+    return digest.digest()[:16]
 
 
 def digest_of(tenant: bytes, signal: Signal, body: bytes) -> bytes:

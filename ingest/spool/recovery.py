@@ -17,6 +17,7 @@ from ingest.signals import Signal
 from ingest.spool.files import Files
 from ingest.spool.health import Vault
 from ingest.spool.lost import Lost
+from ingest.spool.resend_format import Known
 from ingest.spool.segment import Examined, Segment, examine, segment_paths
 from ingest.spool.segment_format import FILE_HEADER_BYTES, HEAD_BYTES, Damage
 from ingest.spool.telemetry import SpoolMetrics
@@ -33,6 +34,8 @@ class Recovered:
     lost: Lost = field(default_factory=Lost)
     owed_from: int | None = None
     """The first number that must be in a segment; None if that is not known."""
+    known: list[Known] = field(default_factory=list)
+    """Requests to be recognised in segments without a seal, in order."""
 
 
 class Recovery:
@@ -64,6 +67,11 @@ class Recovery:
             self._join(result, first_seq)
             segment = self._accept(found, found.marker, is_last=index == len(paths) - 1)
             result.segments.append(segment)
+            result.known += (
+                Known(self._signal, head.seq, head.received_ns, digest, reply)
+                for head, digest, reply in found.remembered
+                if not found.sealed
+            )
             for first, last in found.lost:
                 result.lost.add(first, last)
             if found.open_end and index == len(paths) - 1:

@@ -19,6 +19,7 @@ from ingest.spool.segment_format import (
     SEAL_BYTES,
     Damage,
     Found,
+    Head,
     Pread,
     Seal,
     marker_of,
@@ -65,6 +66,8 @@ class Examined:
     """Numbers that are missing before `last_seq`."""
     open_end: bool = False
     """It ends in damage of which nobody knows how many records it was."""
+    remembered: list[tuple[Head, bytes, bytes]] = field(default_factory=list)
+    """Head, digest and reply of the requests that are to be recognised, if it was walked."""
 
 
 def segment_path(folder: Path, first_seq: int) -> Path:
@@ -136,6 +139,8 @@ def _count(found: Examined, pieces: Iterator[Found | Damage]) -> None:
         else:
             found.records += 1
             found.open_end = False
+            if piece.digest:
+                found.remembered.append((piece.head, piece.digest, piece.reply))
             seq, lost_upto = piece.head.seq, piece.head.seq - 1
         if seq is not None and lost_upto is not None and seq > last:
             if lost_upto > last:

@@ -6,6 +6,8 @@
     head   = marker 8 | head_crc 4 | data_crc 4 | body_len 4 | tenant_len 2 | kind 2 | items 4 | seq 8
              | received_ns 8
 
+    body of a request that would be recognised (kind 2) = digest 16 | reply_len 4 | reply | body
+
 `head_crc` is the CRC32C of the head without itself, `data_crc` that of tenant and body. The marker is drawn
 at random for each segment: after damage the next record is found by it, and nobody can put a false record
 into a body. A seal is a record of kind 1 that ends a full segment; it says how many there are, so that a full
@@ -26,16 +28,19 @@ _FILE = struct.Struct("<8sIIQ8s")
 _MARK = struct.Struct("<8sI")
 _REST = struct.Struct("<IIHHIQq")
 _SEAL = struct.Struct("<Q")
+_MEMORY = struct.Struct("<16sI")
 FILE_HEADER_BYTES = _FILE.size
 HEAD_BYTES = _MARK.size + _REST.size
 SEAL_BYTES = HEAD_BYTES + _SEAL.size
 MARKER_BYTES = 8
-MAX_BODY_BYTES = 2**32 - 1
+MAX_BODY_BYTES = 2**32 - 2**17
+"""What stands before a body takes of its length."""
 MAX_TENANT_BYTES = 2**16 - 1
 MAX_ITEMS = 2**32 - 1
 MAX_RECEIVED_NS = 2**63 - 1
 _DATA = 0
 _SEALED = 1
+_REMEMBERED = 2
 _WINDOW_BYTES = 1024 * 1024
 
 Pread = Callable[[int, int], bytes]
@@ -67,6 +72,10 @@ class Found(NamedTuple):
     head: Head
     tenant: bytes
     body: bytes
+    digest: bytes = b""
+    """Of the request as it came; empty if it would not be recognised."""
+    reply: bytes = b""
+    """What its sender was told, if it would be."""
 
 
 class Damage(NamedTuple):
@@ -110,19 +119,38 @@ def marker_of(data: bytes) -> bytes | None:
     return None
 
 
+def memory_of(digest: bytes, reply: bytes) -> bytes:
+    """What stands before the body of a request that is to be recognised; nothing without a digest."""
+    return _MEMORY.pack(digest, len(reply)) + reply if digest else b""
+
+
 def record_head(
-    marker: bytes, tenant: bytes, body: bytes, items: int, seq: int, received_ns: int, kind: int = _DATA
+    marker: bytes, tenant: bytes, memory: bytes, body: bytes, items: int, seq: int, received_ns: int
 ) -> bytes:
-    """Head and tenant of a record; its body follows."""
-    data_crc = google_crc32c.extend(google_crc32c.value(tenant), body)
-    rest = _REST.pack(data_crc, len(body), len(tenant), kind, items, seq, received_ns)
-    return _MARK.pack(marker, google_crc32c.value(marker + rest)) + rest + tenant
+    """Head and tenant of a record, and its `memory_of`; its body follows."""
+    kind = _REMEMBERED if memory else _DATA
+    return _head(marker, tenant, memory, body, kind, items, seq, received_ns)
+
+
+def _head(
+    marker: bytes,
+    tenant: bytes,
+    memory: bytes,
+    body: bytes,
+    kind: int,
+    items: int,
+    seq: int,
+    received_ns: int,
+) -> bytes:
+    data_crc = google_crc32c.extend(google_crc32c.value(tenant + memory), body)
+    rest = _REST.pack(data_crc, len(memory) + len(body), len(tenant), kind, items, seq, received_ns)
+    return _MARK.pack(marker, google_crc32c.value(marker + rest)) + rest + tenant + memory
 
 
 def seal(marker: bytes, values: Seal) -> bytes:
     """The end of a full segment."""
     body = _SEAL.pack(values.records)
-    return record_head(marker, b"", body, 0, values.last_seq, 0, _SEALED) + body
+    return _head(marker, b"", b"", body, _SEALED, 0, values.last_seq, 0) + body
 
 
 def parse_seal(data: bytes, marker: bytes) -> Seal | None:
@@ -162,15 +190,34 @@ def walk(pread: Pread, marker: bytes, start: int, end: int) -> Generator[Found |
             yield Damage(at, after, None, cut)
             at = after
             continue
-        data_at = at + HEAD_BYTES
-        tenant = window.get(data_at, head.tenant_len)
-        body = window.get(data_at + head.tenant_len, head.body_len)
         after = at + head.size
-        if google_crc32c.extend(google_crc32c.value(tenant), body) != head.data_crc:
+        found = _read(window, at, head)
+        if found is None:
             yield Damage(at, after, head.seq)
-        elif head.kind == _DATA:
-            yield Found(at, after, head, tenant, body)
+        elif head.kind != _SEALED:
+            yield found
         at = after
+
+
+def _read(window: _Window, start: int, head: Head) -> Found | None:
+    """The record with a head; None if what follows the head is damaged."""
+    at = start + HEAD_BYTES
+    tenant = window.get(at, head.tenant_len)
+    at += head.tenant_len
+    end = start + head.size
+    memory = digest = reply = b""
+    if head.kind == _REMEMBERED:
+        if end - at < _MEMORY.size:
+            return None
+        memory = window.get(at, _MEMORY.size)
+        digest, reply_len = _MEMORY.unpack(memory)
+        # What is damaged may say anything.
+        reply = window.get(at + _MEMORY.size, min(reply_len, end - at - _MEMORY.size))
+        memory += reply
+    body = window.get(at + len(memory), end - at - len(memory))
+    if google_crc32c.extend(google_crc32c.value(tenant + memory), body) != head.data_crc:
+        return None
+    return Found(start, end, head, tenant, body, digest, reply)
 
 
 def _begins_head(data: bytes, marker: bytes) -> bool:

@@ -46,6 +46,23 @@ class SpoolSettings(BaseModel):
         "matter to any sender; 0 never waits.",
     )
 
+    resend_window_s: float = Field(
+        default=900.0,
+        ge=0,
+        le=30 * 86_400,
+        description="Seconds for which a request is remembered, so that it is not stored again if its sender "
+        "did not hear that it was taken. A quarter of an hour: SDKs give up after one minute, collectors "
+        "after five.",
+    )
+    resend_entries: int = Field(
+        default=500_000,
+        ge=0,
+        le=50_000_000,
+        description="Requests that are remembered at most; the oldest goes first. Each takes 48 bytes of "
+        "memory and up to 68 on disk, beside limit_bytes. Half a million are a quarter of an hour at 550 "
+        "requests a second. 0 remembers none.",
+    )
+
     @model_validator(mode="after")
     def _room_for_segments(self) -> Self:
         """Each signal keeps the segment it writes; beside them one must fit that can be given back."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -20,12 +18,14 @@ from ingest.spool.errors import SpoolFullError
 from ingest.spool.files import Files, is_full, is_scarce, write_all
 from ingest.spool.health import Health, Vault
 from ingest.spool.lost import Lost
+from ingest.spool.pending import Pending
 from ingest.spool.reading import LogReader, Stretch
 from ingest.spool.recovery import Recovery
+from ingest.spool.resend_format import Known
+from ingest.spool.resends import Recovered, Resends
 from ingest.spool.segment import Segment, segment_path
 from ingest.spool.segment_format import (
     FILE_HEADER_BYTES,
-    HEAD_BYTES,
     MARKER_BYTES,
     Seal,
     file_header,
@@ -35,23 +35,6 @@ from ingest.spool.segment_format import (
 from ingest.spool.telemetry import SpoolMetrics
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Pending:
-    """A request on its way to the disk."""
-
-    signal: Signal
-    tenant: bytes
-    body: bytes
-    items: int
-    received_ns: int
-    future: Future[int] = field(default_factory=Future)
-
-    @property
-    def size(self) -> int:
-        """Bytes it will take on disk."""
-        return HEAD_BYTES + len(self.tenant) + len(self.body)
 
 
 class SignalLog:
@@ -67,6 +50,7 @@ class SignalLog:
         health: Health,
         vault: Vault,
         metrics: SpoolMetrics,
+        resends: Resends,
     ) -> None:
         self.signal = signal
         self._folder = folder
@@ -75,6 +59,7 @@ class SignalLog:
         self._health = health
         self._vault = vault
         self._metrics = metrics
+        self._resends = resends
         self._io = threading.Lock()
         self._state = threading.Lock()
         self._segments: list[Segment] = []
@@ -83,6 +68,8 @@ class SignalLog:
         self._lost = Lost()
         self.reader = self._new_reader()
         """Reads the records."""
+        self.recovered = Recovered(0, self._lost, ())
+        """What was found when it was opened, for those who recognise requests."""
 
     def _new_reader(self) -> LogReader:
         return LogReader(
@@ -101,6 +88,7 @@ class SignalLog:
         self._segments = recovered.segments
         self._next_seq = recovered.next_seq
         self._lost = recovered.lost
+        self.recovered = Recovered(self._next_seq - 1, self._lost, recovered.known)
         self.reader = self._new_reader()
         if self._segments and not self._segments[-1].closed:
             self._handle = self._files.open_append(self._segments[-1].path)
@@ -141,8 +129,9 @@ class SignalLog:
                 break
             seq = self._next_seq + len(part)
             head = record_head(
-                active.marker, pending.tenant, pending.body, pending.items, seq, pending.received_ns
-            )
+                active.marker, pending.tenant, pending.memory, pending.body, pending.items, seq,
+                pending.received_ns,
+            )  # fmt: skip
             buffers += (head, pending.body)
             part.append(pending)
             size += pending.size
@@ -156,6 +145,13 @@ class SignalLog:
         self._metrics.committed(
             self.signal, len(part), sum(p.items for p in part), sum(len(p.body) for p in part)
         )
+        known = [
+            Known(self.signal, seq, pending.received_ns, pending.digest, pending.reply)
+            for seq, pending in enumerate(part, first)
+            if pending.digest
+        ]
+        if known:
+            self._resends.add(known)
         for seq, pending in enumerate(part, first):
             pending.future.set_result(seq)
         return len(part)
@@ -195,6 +191,8 @@ class SignalLog:
             raise self._health.failed(f"cutting {active.path} back failed", error) from error
 
     def _seal(self, active: Segment) -> None:
+        # From here on the segment is not read at the start any more.
+        self._resends.sync()
         end = seal(active.marker, Seal(active.last_seq, active.records))
         self._write(active, [end])
         with self._state:

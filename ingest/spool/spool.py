@@ -38,20 +38,22 @@ from prometheus_client import CollectorRegistry
 
 from ingest.signals import Signal
 from ingest.spool.batches import Batches
-from ingest.spool.boot import Meta, boot_bytes, kernel_boot_id, read_meta, write_meta
+from ingest.spool.boot import VERSION, Meta, boot_bytes, kernel_boot_id, read_meta, write_meta
 from ingest.spool.committer import Committer
 from ingest.spool.errors import SpoolError, SpoolFullError, SpoolReadError
 from ingest.spool.files import Files, is_full
 from ingest.spool.health import DAMAGED_NAME, Health, Vault
+from ingest.spool.pending import Pending, pending_of
 from ingest.spool.place import lock_directory, make_directory
 from ingest.spool.reading import Waiting
-from ingest.spool.records import Batch, SignalStatus, SpoolRecord, SpoolStatus, token_of
-from ingest.spool.segment_format import MAX_BODY_BYTES, MAX_ITEMS, MAX_RECEIVED_NS, MAX_TENANT_BYTES
+from ingest.spool.records import Batch, Receipt, SignalStatus, SpoolRecord, SpoolStatus, token_of
+from ingest.spool.resends import FOLDER_NAME as RESENDS_NAME
+from ingest.spool.resends import Resends
 from ingest.spool.settings import SpoolSettings
-from ingest.spool.signal_log import Pending, SignalLog
+from ingest.spool.signal_log import SignalLog
 from ingest.spool.telemetry import SpoolMetrics
 
-__all__ = ["Batch", "SignalStatus", "Spool", "SpoolRecord", "SpoolStatus"]
+__all__ = ["Batch", "Receipt", "SignalStatus", "Spool", "SpoolRecord", "SpoolStatus"]
 
 log = structlog.get_logger(__name__)
 _REPAIR_BYTES = 16 * 1024 * 1024
@@ -69,6 +71,7 @@ class Spool:
         metrics: SpoolMetrics,
         boot_id: str | None,
         clock_ns: Callable[[], int],
+        ticks_ns: Callable[[], int],
         on_error: ExitStack,
     ) -> None:
         self._directory = directory
@@ -88,10 +91,16 @@ class Spool:
             directory, files=files, health=self._health, boot_id=boot_bytes(boot_id), clock_ns=clock_ns
         )
         on_error.callback(self._batches.close)
+        self._resends = Resends(
+            directory / RESENDS_NAME, settings.resend_entries, settings.resend_window_s, files=files,
+            health=self._health, clock_ns=ticks_ns,
+        )  # fmt: skip
+        on_error.callback(self._resends.close)
         self._logs = {signal: self._open_log(signal, files, on_error) for signal in Signal}
         for signal in Signal:
             self._fill_gaps(signal)
         self._note_boot(files, meta, boot_id)
+        self._resends.recover({signal: each.recovered for signal, each in self._logs.items()})
         self._committer = Committer(
             self._logs, settings, health=self._health, metrics=metrics, stored_bytes=self._stored_bytes,
             committed=self._wake,
@@ -105,13 +114,15 @@ class Spool:
         settings: SpoolSettings,
         *,
         clock_ns: Callable[[], int] = time.time_ns,
+        ticks_ns: Callable[[], int] = time.monotonic_ns,
         registry: CollectorRegistry | None = None,
         files: Files | None = None,
         boot_id: Callable[[], str | None] = kernel_boot_id,
     ) -> Self:
         """Open a spool, making it if it is missing, and repair what the last process left behind.
 
-        Raises SpoolLockedError if it is open elsewhere, SpoolError if it cannot be read or written.
+        `clock_ns` tells the time of day, `ticks_ns` how much of it passes: nobody can set that clock. Raises
+        SpoolLockedError if it is open elsewhere, SpoolError if it cannot be read or written.
         """
         metrics = SpoolMetrics(registry)
         files = files or Files()
@@ -121,6 +132,7 @@ class Spool:
                 on_error.callback(os.close, lock_directory(directory))
                 spool = cls(
                     directory, settings, files=files, metrics=metrics, boot_id=boot_id(), clock_ns=clock_ns,
+                    ticks_ns=ticks_ns,
                     on_error=on_error,
                 )  # fmt: skip
             except OSError as error:
@@ -134,7 +146,7 @@ class Spool:
         folder = self._directory / signal.value
         opened = SignalLog(
             signal, folder, self._settings.segment_bytes, files=files, health=self._health,
-            vault=self._vault, metrics=self._metrics,
+            vault=self._vault, metrics=self._metrics, resends=self._resends,
         )  # fmt: skip
         opened.recover(self._batches.cursor(signal), self._batches.safe_seq(signal))
         on_error.callback(opened.close)
@@ -144,7 +156,7 @@ class Spool:
 
     def _note_boot(self, files: Files, meta: Meta, boot_id: str | None) -> None:
         """For the next opening. A full disk must not keep the spool from being opened and emptied."""
-        if meta.existed and meta.boot_id == boot_id and boot_id is not None:
+        if meta.existed and meta.version == VERSION and meta.boot_id == boot_id and boot_id is not None:
             return
         try:
             write_meta(files, self._directory, boot_id)
@@ -180,22 +192,58 @@ class Spool:
         Raises, or resolves to, SpoolFullError (try again later) or SpoolFailedError (until opened anew).
         Raises ValueError or TypeError for what cannot be stored.
         """
-        self._health.check()
-        name = tenant.encode()
-        if not isinstance(body, bytes):
-            raise TypeError(f"a body is bytes, not {type(body).__name__}")
-        if not isinstance(items, int) or not isinstance(received_ns, int):
-            raise TypeError("items and received_ns are whole numbers")
-        if len(body) > MAX_BODY_BYTES or len(name) > MAX_TENANT_BYTES or not 0 <= items <= MAX_ITEMS:
-            raise ValueError(
-                f"a record takes a body of {MAX_BODY_BYTES} bytes, a tenant of {MAX_TENANT_BYTES} and "
-                f"{MAX_ITEMS} items at most; got {len(body)}, {len(name)} and {items}"
-            )
-        if not 0 <= received_ns <= MAX_RECEIVED_NS:
-            raise ValueError(f"{received_ns} is no time in ns since 1970")
-        pending = Pending(signal, name, body, items, received_ns)
+        pending = self._pending(signal, tenant, body, items, received_ns)
         self._committer.submit(pending)
         return pending.future
+
+    def append_once(
+        self,
+        signal: Signal,
+        tenant: str,
+        body: bytes,
+        *,
+        items: int,
+        received_ns: int,
+        digest: bytes,
+        reply: bytes,
+    ) -> Receipt:
+        """Take one request unless it was received before, as its `request_digest` tells; never blocks.
+
+        `reply` says what its sender will be told, in the caller's own words (64 KiB at most); whoever sends
+        it again is to be told the same. Errors and the receipt's future are those of `append`.
+        """
+        pending = self._pending(signal, tenant, body, items, received_ns)
+        if self._resends.enabled:
+            pending.digest, pending.reply = digest, reply
+            receipt = self._resends.claim(digest, reply, pending.future)
+            if receipt.is_resend:
+                self._metrics.resent(signal)
+                return receipt
+        try:
+            self._committer.submit(pending)
+        except SpoolError as error:
+            # Whoever sent the same meanwhile waits for it.
+            pending.future.set_exception(error)
+            raise
+        return Receipt(pending.future, is_resend=False, reply=reply)
+
+    def recall(self, signal: Signal, digest: bytes) -> Receipt | None:
+        """What became of the request with a `request_digest`; None if it is not remembered. Never blocks."""
+        receipt = self._resends.recall(digest)
+        if receipt is not None:
+            self._metrics.resent(signal)
+        return receipt
+
+    def reply(self, receipt: Receipt) -> bytes | None:
+        """What the sender of the first was told; None if nobody knows any more.
+
+        May read the disk. Raises SpoolReadError.
+        """
+        return self._resends.reply(receipt)
+
+    def _pending(self, signal: Signal, tenant: str, body: bytes, items: int, received_ns: int) -> Pending:
+        self._health.check()
+        return pending_of(signal, tenant, body, items, received_ns)
 
     # --- the loader's side
 
@@ -328,6 +376,7 @@ class Spool:
             limit_bytes=self._settings.limit_bytes,
             segments=sum(each.segments for each in self._logs.values()),
             failed=self._health.reason,
+            resends=self._resends.status(),
         )
 
     def _signal_status(self, signal: Signal) -> SignalStatus:

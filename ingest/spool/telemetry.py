@@ -35,6 +35,7 @@ class SpoolMetrics:
         self._torn = self._counter("torn_tails", "Broken last records that were cut off at the start.")
         self._damaged = self._counter("damaged_bytes", "Bytes that were no record and were set aside.")
         self._lost = self._counter("lost_records", "Records found missing or damaged.")
+        self._resends = self._counter("resends", "Requests recognised as sent again, and not stored again.")
         self._commit_s = Histogram(
             "lowtide_spool_commit_seconds",
             "Time to write a group of requests and make it durable.",
@@ -81,6 +82,10 @@ class SpoolMetrics:
         """Records are gone."""
         self._lost.labels(signal.value).inc(records)
 
+    def resent(self, signal: Signal) -> None:
+        """A request was recognised."""
+        self._resends.labels(signal.value).inc()
+
     def watch(self, status: Callable[[], SpoolStatus]) -> None:
         """Ask for the status whenever metrics are collected."""
         self._watched = _Watch(status)
@@ -110,6 +115,17 @@ class _Watch(Collector):
             ("failed", "1 after a write or an fsync failed, until it is opened anew.", bool(status.failed)),
         ):
             yield GaugeMetricFamily(f"lowtide_spool_{name}", text, value=float(value))
+        if status.resends is not None:
+            yield GaugeMetricFamily(
+                "lowtide_spool_resend_entries",
+                "Requests that would be recognised if they were sent again.",
+                value=float(status.resends.entries),
+            )
+            yield GaugeMetricFamily(
+                "lowtide_spool_resend_window_seconds",
+                "How long ago such a request may have come; below spool.resend_window_s if there are many.",
+                value=status.resends.window_s,
+            )
         records = _family("waiting_requests", "Durable requests that no finished batch holds.")
         size = _family("waiting_bytes", "Bytes of those.")
         age = _family("waiting_seconds", "Time since the oldest of those arrived; 0 if there is none.")

@@ -113,6 +113,7 @@ class Place:
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         self.directory = directory
         self.now_ns = 1_700_000_000_000_000_000
+        self.ticks_ns = 0
         self._stack = stack
 
     def open(
@@ -121,7 +122,7 @@ class Place:
         """Open it; closed at the end of the test unless before."""
         spool = Spool.open(
             self.directory, self.settings(**changes), files=files or self.disk(), registry=registry,
-            clock_ns=lambda: self.now_ns, boot_id=lambda: boot,
+            clock_ns=lambda: self.now_ns, ticks_ns=lambda: self.ticks_ns, boot_id=lambda: boot,
         )  # fmt: skip
         self._stack.callback(spool.close)
         return spool

@@ -1,4 +1,5 @@
 """Whatever dies at whatever moment: nothing acknowledged is lost, nothing stored twice, nothing invented.
+A request that is sent again is stored once, and answered as it was the first time.
 
 A spool runs on a disk that remembers what was synced, against a store that takes a batch once per token. Any
 system call may be the last one. Then either the process was killed (what was written is there, the last write
@@ -25,12 +26,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolError
 from ingest.spool.files import Files
+from ingest.spool.records import request_digest
 from ingest.spool.settings import SpoolSettings
-from ingest.spool.spool import Batch, Spool, SpoolRecord
+from ingest.spool.spool import Batch, Receipt, Spool, SpoolRecord
 
-SETTINGS = SpoolSettings(segment_bytes=4096, limit_bytes=1 << 24, group_commit_ms=0)
+SETTINGS = SpoolSettings(segment_bytes=4096, limit_bytes=1 << 24, group_commit_ms=0, resend_entries=1000)
 SIGNALS = (Signal.TRACES, Signal.LOGS)
 BOOTS = [f"{number:08d}-1111-2222-3333-444444444444" for number in range(100)]
+
+
+def reply_to(body: bytes) -> bytes:
+    """Every third request was taken in part, and its sender told why."""
+    return b"" if int(body[:6]) % 3 else b"reasons for " + body[:6]
 
 
 class DeadError(Exception):
@@ -185,7 +192,10 @@ class Store:
                 del self.batches[token]
 
     def bodies(self, signal: Signal) -> list[bytes]:
+        """In order of their numbers, which must all be different."""
         found = [record for records in self.batches.values() for record in records if record.signal is signal]
+        numbers = [record.seq for record in found]
+        assert len(numbers) == len(set(numbers))
         return [record.body for record in sorted(found, key=lambda record: record.seq)]
 
 
@@ -291,13 +301,43 @@ class Crashes(RuleBasedStateMachine):
             for size in sizes:
                 body = b"%06d" % len(self.sent[signal]) + bytes(size)
                 self.sent[signal].append(body)
-                sent = self.spool.append(signal, "default", body, items=1, received_ns=1)
-                futures.append((body, sent))
+                sent = self.send(signal, body)
+                futures.append((body, sent.stored))
         except SpoolError as refused:
             error = refused
         for body, future in futures:
             error = future.exception(30) or error
             if future.exception() is None:
+                self.acked[signal].add(body)
+        self.alive(error)
+
+    def send(self, signal: Signal, body: bytes) -> Receipt:
+        assert self.spool is not None
+        digest = request_digest(signal, "default", "protobuf", body)
+        return self.spool.append_once(
+            signal, "default", body, items=1, received_ns=1, digest=digest, reply=reply_to(body)
+        )
+
+    @rule(signal=st.sampled_from(SIGNALS), picks=st.lists(st.integers(0, 400), min_size=1, max_size=6))
+    def send_again(self, signal: Signal, picks: list[int]) -> None:
+        """What was sent before, acknowledged or not, also twice at the same time."""
+        sent = self.sent[signal]
+        if not sent:
+            return
+        error: BaseException | None = None
+        receipts: list[tuple[bytes, Receipt]] = []
+        try:
+            for pick in picks:
+                body = sent[-1 - pick % len(sent)]
+                receipts += [(body, self.send(signal, body)) for _ in range(2)]
+        except SpoolError as refused:
+            error = refused
+        for body, receipt in receipts:
+            error = receipt.stored.exception(30) or error
+            if receipt.stored.exception() is None:
+                assert receipt.is_resend or body not in self.acked[signal], "it was not recognised"
+                if self.spool is not None and not self.files.dead:
+                    assert self.spool.reply(receipt) == reply_to(body)
                 self.acked[signal].add(body)
         self.alive(error)
 
@@ -350,7 +390,8 @@ class Crashes(RuleBasedStateMachine):
         for signal in SIGNALS:
             found = self.spool.read(signal, 0, max_bytes=1 << 40, max_records=1 << 40)
             bodies = [record.body for record in found]
-            assert bodies == sorted(set(bodies))
+            assert len(bodies) == len(set(bodies))
+            assert [record.seq for record in found] == sorted(record.seq for record in found)
             assert set(bodies) <= set(self.sent[signal])
             assert self.acked[signal] <= set(bodies) | set(self.store.bodies(signal))
         self.files.calls_left = calls_left
@@ -380,7 +421,7 @@ class Crashes(RuleBasedStateMachine):
                 self.store_batch(self.spool.begin_batch(signal, records))
                 cursor = self.spool.cursor(signal)
             stored = self.store.bodies(signal)
-            assert stored == sorted(set(stored)), "stored twice or out of order"
+            assert len(stored) == len(set(stored)), "stored twice"
             assert self.acked[signal] <= set(stored) <= set(self.sent[signal])
             assert self.spool.status().signals[0].lost_records == 0
 

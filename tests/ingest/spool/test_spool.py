@@ -312,7 +312,7 @@ class TestOneOwner:
 
     def test_a_spool_of_a_later_version_is_left_alone(self, place: Any) -> None:
         place.open().close()
-        (place.directory / "spool.meta").write_text('{"version": 2, "boot_id": null}')
+        (place.directory / "spool.meta").write_text('{"version": 3, "boot_id": null}')
 
         with pytest.raises(SpoolError, match="later version"):
             place.open()
