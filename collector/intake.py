@@ -33,11 +33,12 @@ from collector.refusals import (
     UndecidedError,
     UnsupportedTypeError,
 )
-from collector.replies import Kind, Outcome
+from collector.replies import Kind, Outcome, kept, outcome_of
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
 from ingest.signals import Signal
-from ingest.spool.errors import SpoolFailedError, SpoolFullError
+from ingest.spool.errors import SpoolFailedError, SpoolFullError, SpoolReadError
+from ingest.spool.records import Receipt, request_digest
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +53,20 @@ _KINDS: dict[type[CollectorError], Kind] = {
     OverloadedError: Kind.OVERLOADED,
     StoppingError: Kind.STOPPING,
 }
-_SPOOL_FULL = "the collector's disk buffer is full; send this request again later"
-_SPOOL_FAILED = "the collector cannot write to its disk until that is repaired; send this request again later"
+_SPOOL_OUTCOMES: dict[type[Exception], Outcome] = {
+    SpoolFullError: Outcome(
+        Kind.SPOOL_FULL, "the collector's disk buffer is full; send this request again later"
+    ),
+    SpoolFailedError: Outcome(
+        Kind.SPOOL_FAILED,
+        "the collector cannot write to its disk until that is repaired; send this request again later",
+    ),
+    SpoolReadError: Outcome(
+        Kind.SPOOL_FAILED,
+        "the collector cannot read on its disk what it answered to this request; send it again later",
+    ),
+}
+_REPLY_GONE = "this request was received before; what was answered then is no longer known"
 INTERNAL_ERROR = Outcome(Kind.INTERNAL, "the collector failed on this request; its log says why")
 
 
@@ -63,6 +76,18 @@ class Wire:
 
     data: bytes
     encoding: Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a look at a body says."""
+
+    body: bytes
+    digest: bytes = b""
+    before: Receipt | None = None
+    """It was received before; then it is not looked at again."""
+    checked: CheckResult | None = None
+    """None: that takes a closer look."""
 
 
 class CheckResult(Protocol):
@@ -87,6 +112,10 @@ class CheckResult(Protocol):
     @property
     def warning(self) -> str:
         """What the sender should know although nothing was refused; mostly empty."""
+
+    @property
+    def timed(self) -> bool:
+        """Whether every record in `body` carries a time."""
 
     @property
     def dropped(self) -> int:
@@ -123,6 +152,28 @@ class Spool(Protocol):
         """Resolves when the body is on disk, and is never cancelled.
 
         Raises, or resolves to, SpoolFullError or SpoolFailedError.
+        """
+
+    def append_once(
+        self,
+        signal: Signal,
+        tenant: str,
+        body: bytes,
+        *,
+        items: int,
+        received_ns: int,
+        digest: bytes,
+        reply: bytes,
+    ) -> Receipt:
+        """As `append`, unless the request with this digest was received before."""
+
+    def recall(self, signal: Signal, digest: bytes) -> Receipt | None:
+        """What became of the request with a digest; None if it is not remembered. Never blocks."""
+
+    def reply(self, receipt: Receipt) -> bytes | None:
+        """What was given as `reply` the first time; None if nobody knows. May read the disk.
+
+        Raises SpoolReadError.
         """
 
 
@@ -222,39 +273,43 @@ class Intake:
         self._telemetry.read(arrival.signal, arrival.transport, len(wire.data))
         now_ns = self._clock_ns()
         try:
-            checked = await self._checked(arrival, wire, lease, now_ns)
+            seen = await self._looked_at(arrival, caller, wire, lease, now_ns)
+            checked = await self._checked(arrival, seen, now_ns)
+            if seen.before is not None:
+                return await self._known(seen.before)
             if checked is None:
                 return Outcome(Kind.OK)
-            return await self._stored(arrival.signal, caller, checked, now_ns)
+            return await self._stored(arrival.signal, caller, checked, seen.digest, now_ns)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
             return self._outcome_of(error, arrival)
         finally:
             lease.close()
 
-    async def _checked(self, arrival: Arrival, wire: Wire, lease: Lease, now_ns: int) -> CheckResult | None:
-        """Decompress and check; None for an empty request: a success with nothing to store."""
-        body, checked = await self._looked_at(arrival, wire, lease, now_ns)
-        if checked is None and (body or arrival.form is Form.JSON):
+    async def _checked(self, arrival: Arrival, seen: _Seen, now_ns: int) -> CheckResult | None:
+        """Check what a look did not settle; None for an empty request, a success with nothing to store, and
+        for one that was received before."""
+        body, checked = seen.body, seen.checked
+        if checked is None and seen.before is None and (body or arrival.form is Form.JSON):
             checked = await asyncio.get_running_loop().run_in_executor(
                 self._slow_thread, self._closely, arrival, body, now_ns
             )
-        items = 0 if checked is None else checked.items + checked.rejected
-        self._telemetry.decoded(arrival.signal, arrival.transport, len(body), items)
-        if checked is not None:
-            self._telemetry.refused(arrival.signal, "check", checked.rejected)
-            self._telemetry.scrubbed(arrival.signal, checked.dropped, checked.hashed)
+        self._telemetry.decoded(arrival.signal, arrival.transport, len(body))
         return checked
 
     async def _looked_at(
-        self, arrival: Arrival, wire: Wire, lease: Lease, now_ns: int
-    ) -> tuple[bytes, CheckResult | None]:
+        self, arrival: Arrival, caller: Caller, wire: Wire, lease: Lease, now_ns: int
+    ) -> _Seen:
         """Decompress and look, here if it is little work and in a thread otherwise."""
 
-        def work(limit_bytes: int) -> tuple[bytes, CheckResult | None]:
+        def work(limit_bytes: int) -> _Seen:
             body = inflate(wire.encoding, wire.data, limit_bytes=limit_bytes, grow=lease.grow)
-            if arrival.form is Form.JSON or not body:
-                return body, None
-            return body, self._look(arrival.signal, body, now_ns=now_ns)
+            if not body:
+                return _Seen(body)
+            digest = request_digest(arrival.signal, caller.tenant, arrival.form, body)
+            before = self._spool.recall(arrival.signal, digest)
+            if before is not None or arrival.form is Form.JSON:
+                return _Seen(body, digest, before)
+            return _Seen(body, digest, None, self._look(arrival.signal, body, now_ns=now_ns))
 
         limit_bytes = self._settings.max_body_bytes
         small_bytes = min(self._settings.inline_bytes, limit_bytes)
@@ -274,28 +329,63 @@ class Intake:
             body = self._from_json(arrival.signal, body)
         return self._check(arrival.signal, body, now_ns=now_ns) if body else None
 
-    async def _stored(self, signal: Signal, caller: Caller, checked: CheckResult, now_ns: int) -> Outcome:
+    async def _stored(
+        self, signal: Signal, caller: Caller, checked: CheckResult, digest: bytes, now_ns: int
+    ) -> Outcome:
         """Put it on disk and say what was done with it."""
-        if checked.items:
-            try:
-                future = self._spool.append(
-                    signal, caller.tenant, checked.body, items=checked.items, received_ns=now_ns
-                )
-                await asyncio.wrap_future(future)
-            except SpoolFullError:
-                self._telemetry.refused(signal, Kind.SPOOL_FULL, checked.items)
-                return Outcome(Kind.SPOOL_FULL, _SPOOL_FULL)
-            except SpoolFailedError:
-                self._telemetry.refused(signal, Kind.SPOOL_FAILED, checked.items)
-                return Outcome(Kind.SPOOL_FAILED, _SPOOL_FAILED)
-            except Exception:
-                self._telemetry.refused(signal, Kind.INTERNAL, checked.items)
-                raise
-            self._telemetry.accepted(signal, checked.items)
-        return Outcome(Kind.OK, checked.reason or checked.warning, checked.rejected)
+        outcome = Outcome(Kind.OK, checked.reason or checked.warning, checked.rejected)
+        if not checked.items:
+            self._count(signal, checked)
+            return outcome
+        try:
+            receipt = self._hand_over(signal, caller, checked, digest, kept(outcome), now_ns)
+            if receipt.is_resend:
+                # Another request in the same bytes overtook this one while it was checked.
+                return await self._known(receipt)
+            self._count(signal, checked)
+        except Exception as error:
+            self._count(signal, checked)
+            self._telemetry.refused(signal, _kind_of(error), checked.items)
+            raise
+        try:
+            await asyncio.wrap_future(receipt.stored)
+        except Exception as error:
+            self._telemetry.refused(signal, _kind_of(error), checked.items)
+            raise
+        self._telemetry.accepted(signal, checked.items)
+        return outcome
+
+    def _count(self, signal: Signal, checked: CheckResult) -> None:
+        """Count what the check found, of requests that are received for the first time only."""
+        self._telemetry.checked(signal, checked.items, checked.rejected)
+        self._telemetry.scrubbed(signal, checked.dropped, checked.hashed)
+
+    def _hand_over(
+        self, signal: Signal, caller: Caller, checked: CheckResult, digest: bytes, reply: bytes, now_ns: int
+    ) -> Receipt:
+        """Give it to the spool."""
+        body, items = checked.body, checked.items
+        if checked.timed:
+            return self._spool.append_once(
+                signal, caller.tenant, body, items=items, received_ns=now_ns, digest=digest, reply=reply
+            )
+        # Two records without a time may be two events in the same words.
+        future = self._spool.append(signal, caller.tenant, body, items=items, received_ns=now_ns)
+        return Receipt(future, is_resend=False, reply=None)
+
+    async def _known(self, receipt: Receipt) -> Outcome:
+        """What the sender was told of a request that is sent again, once the first is on disk."""
+        await asyncio.wrap_future(receipt.stored)
+        reply = receipt.reply
+        if reply is None:
+            loop = asyncio.get_running_loop()
+            reply = await loop.run_in_executor(self._threads, self._spool.reply, receipt)
+        return Outcome(Kind.OK, _REPLY_GONE) if reply is None else outcome_of(reply)
 
     def _outcome_of(self, error: Exception, arrival: Arrival) -> Outcome:
         """The outcome of a refusal; anything unexpected is logged here, once, and not told to the sender."""
+        if type(error) in _SPOOL_OUTCOMES:
+            return _SPOOL_OUTCOMES[type(error)]
         kind = next((kind for known, kind in _KINDS.items() if isinstance(error, known)), None)
         if kind is None:
             log.error(
@@ -306,6 +396,11 @@ class Intake:
             )
             return INTERNAL_ERROR
         return Outcome(kind, str(error))
+
+
+def _kind_of(error: Exception) -> Kind:
+    """How a request ends that the spool does not take."""
+    return _SPOOL_OUTCOMES.get(type(error), INTERNAL_ERROR).kind
 
 
 def code_of(outcome: Outcome, transport: Transport) -> str:

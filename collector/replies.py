@@ -9,6 +9,7 @@ and RESOURCE_EXHAUSTED is retried exactly if RetryInfo is with it.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,6 +27,7 @@ from ingest.signals import Signal
 # A gRPC client reads 8 KiB of trailers by default; the message travels there twice, once in base64.
 MAX_ERROR_CHARS = 500
 MAX_PARTIAL_CHARS = 4000
+_REJECTED = struct.Struct("<Q")
 
 
 class Kind(StrEnum):
@@ -116,6 +118,21 @@ class GrpcReply:
     message: str
     trailers: tuple[tuple[str, bytes], ...]
     body: bytes
+
+
+def kept(outcome: Outcome) -> bytes:
+    """A success in the form in which the spool keeps it, for whoever sends the same request again."""
+    if not outcome.rejected and not outcome.message:
+        return b""
+    message = _clean(outcome.message, MAX_PARTIAL_CHARS)
+    return _REJECTED.pack(outcome.rejected) + message.encode()
+
+
+def outcome_of(data: bytes) -> Outcome:
+    """The outcome that was `kept`."""
+    if not data:
+        return Outcome(Kind.OK)
+    return Outcome(Kind.OK, data[_REJECTED.size :].decode(), *_REJECTED.unpack_from(data))
 
 
 def http_reply(outcome: Outcome, signal: Signal | None, form: Form, *, retry_after_s: int) -> HttpReply:

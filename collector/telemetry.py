@@ -7,9 +7,10 @@ How the numbers add up, per signal, once nothing is in flight:
 
 Items are spans, data points and log records. They are received when a request could be decoded, so a
 request refused earlier (too large, broken, overloaded) is in `requests_total` by its code and in no
-item counter: nobody knows what was in it. A request that the spool refused counts its items as refused,
-and once more when the sender comes back with it. `stored` is the loader's counter and lives with the
-loader.
+item counter: nobody knows what was in it. Nor is one that was received before, whose items were counted
+then; `lowtide_spool_resends_total` counts those. A request that the spool refused counts its items as
+refused, and once more when the sender comes back with it. `stored` is the loader's counter and lives with
+the loader.
 """
 
 from __future__ import annotations
@@ -99,10 +100,14 @@ class Telemetry:
         """Count a body that arrived."""
         self._wire_bytes.labels(signal, transport).inc(wire_bytes)
 
-    def decoded(self, signal: Signal, transport: Transport, body_bytes: int, items: int) -> None:
-        """Count a body that could be decoded, and all items in it."""
+    def decoded(self, signal: Signal, transport: Transport, body_bytes: int) -> None:
+        """Count a body that could be decoded, or was received before."""
         self._body_bytes.labels(signal, transport).inc(body_bytes)
-        self._received.labels(signal).inc(items)
+
+    def checked(self, signal: Signal, items: int, rejected: int) -> None:
+        """Count the items of a request that is new: those that may be stored, and those that may not."""
+        self._received.labels(signal).inc(items + rejected)
+        self.refused(signal, "check", rejected)
 
     def scrubbed(self, signal: Signal, dropped: int, hashed: int) -> None:
         """Count attributes that are not stored as they came."""

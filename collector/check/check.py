@@ -39,6 +39,7 @@ class Checked:
     `body` is what goes to the spool: the sender's own bytes unless the request had to be repaired.
     `items` counts the accepted spans, data points or log records in it, `rejected` those taken out;
     `reason` says why, and is empty when none was. `warning` is a remark that refuses nothing, or empty.
+    `timed`: every accepted record carries a time, so the same bytes once more are the same records.
     `dropped` and `hashed` count attributes.
     """
 
@@ -47,6 +48,7 @@ class Checked:
     rejected: int
     reason: str
     warning: str
+    timed: bool = True
     dropped: int = 0
     hashed: int = 0
 
@@ -55,7 +57,9 @@ class Checked:
 class _Verdict:
     items: int
     flags: int
+    """Faults."""
     position: int
+    timed: bool
 
 
 _NO_NAMES = table_of([])
@@ -72,7 +76,7 @@ def look(
 ) -> Checked | None:
     """What `check` would say, if the request may be stored as it came; None if `check` has work to do."""
     verdict = _walk(signal, body, gate.window(now_ns), scrubber)
-    return None if verdict.flags else Checked(body, verdict.items, 0, "", "")
+    return None if verdict.flags else Checked(body, verdict.items, 0, "", "", verdict.timed)
 
 
 def check(
@@ -93,7 +97,7 @@ def check(
     window = gate.window(now_ns)
     verdict = _walk(signal, body, window, scrubber)
     if not verdict.flags:
-        return Checked(body, verdict.items, 0, "", "")
+        return Checked(body, verdict.items, 0, "", "", verdict.timed)
     _refuse_depth(verdict)
     if memory_bytes is not None and memory_needed(signal, body) > memory_bytes:
         raise TooLargeError(
@@ -110,7 +114,7 @@ def check(
     if scrubber is not None and verdict.flags & walk.DENIED:
         scrubbed = scrubber.scrub(request)
         if verdict.flags == walk.DENIED and scrubbed == Scrubbed():
-            return Checked(body, verdict.items, 0, "", "")  # a name that only resembles one
+            return Checked(body, verdict.items, 0, "", "", verdict.timed)  # a name that only resembles one
     return _repaired(signal, request, body, verdict, window, scrubbed)
 
 
@@ -118,9 +122,10 @@ def _walk(signal: Signal, body: bytes, window: Window, scrubber: Scrubber | None
     walked = walk.load()
     root = TABLES.roots[signal]
     names = _NO_NAMES if scrubber is None else scrubber.table
-    return _Verdict(
-        *walked(body, root, TABLES.fields, TABLES.roles, names, window.earliest_ns, window.latest_ns)
+    items, flags, position = walked(
+        body, root, TABLES.fields, TABLES.roles, names, window.earliest_ns, window.latest_ns
     )
+    return _Verdict(items, flags & ~walk.UNTIMED, position, timed=not flags & walk.UNTIMED)
 
 
 def _refuse_depth(verdict: _Verdict) -> None:
@@ -175,12 +180,14 @@ def _repaired(
             f" {final.position}, {final.items} items, {refused.total} refused, {verdict.items} before)"
         )
     warning = "; ".join(filter(None, [cleared.remark(), _index_remark(indexes)]))
+    reason = refused.refusal(signal, verdict.items)
     return Checked(
         body,
         final.items,
         refused.total,
-        refused.refusal(signal, verdict.items),
+        reason,
         warning,
+        final.timed,
         scrubbed.dropped,
         scrubbed.hashed,
     )

@@ -33,6 +33,7 @@ IDS: Final = 64  # a trace or span id that is none
 STRING_INDEX: Final = 128  # a reference to the string table that only profiles have
 RECORD_REWRITE: Final = 256  # what REWRITE says, inside a record
 DENIED: Final = 512  # an attribute under a name that may be one to drop or to hash
+UNTIMED: Final = 1024  # no fault: a record without a time, which may rightly come twice in the same words
 
 MAX_VALUE_LEVELS: Final = 32  # an attribute's own value is level 1, the members of its list are level 2
 MAX_MESSAGE_LEVELS: Final = 100  # how deep protobuf itself follows, the request not counted
@@ -291,8 +292,10 @@ def _item_flags(role: int, first: Any, second: Any, ids: int, earliest: Any, lat
     time = first
     if role == LOG and first == _NOTHING:
         if second == _NOTHING:
-            return flags  # the time of arrival will do
+            return flags | UNTIMED  # the time of arrival will do
         time = second
+    if time == _NOTHING:
+        flags |= UNTIMED
     if time < earliest or time > latest:
         flags |= TIME
     if role == SPAN:

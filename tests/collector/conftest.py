@@ -29,6 +29,7 @@ from collector.listen import Endpoint, bound_socket
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
 from ingest.signals import Signal
+from ingest.spool.records import Receipt
 
 REQUESTS = {
     Signal.TRACES: ExportTraceServiceRequest,
@@ -82,6 +83,7 @@ class Checked:
     rejected: int
     reason: str
     warning: str
+    timed: bool = True
     dropped: int = 0
     hashed: int = 0
 
@@ -133,7 +135,8 @@ async def until(condition: Callable[[], object]) -> None:
 class FakeSpool:
     """Keeps what it is given.
 
-    `fail` is raised, `fail_later` comes through the future, `hold` delays all futures.
+    `fail` is raised, `fail_later` comes through the future, `hold` delays all futures. If it `remembers`, a
+    request is known by its digest; `overtaken`: only once it was checked. `on_disk` is read as a reply.
     """
 
     stored: list[tuple[Signal, str, bytes, int]] = field(default_factory=list)
@@ -142,6 +145,10 @@ class FakeSpool:
     hold: bool = False
     held: list[Future[int]] = field(default_factory=list)
     received_ns: list[int] = field(default_factory=list)
+    remembers: bool = False
+    overtaken: bool = False
+    on_disk: bytes | Exception | None = None
+    known: dict[bytes, Receipt] = field(default_factory=dict)
 
     def append(
         self, signal: Signal, tenant: str, body: bytes, *, items: int, received_ns: int
@@ -159,6 +166,26 @@ class FakeSpool:
         else:
             future.set_result(len(self.stored))
         return future
+
+    def append_once(
+        self, signal: Signal, tenant: str, body: bytes, *, items: int, received_ns: int, digest: bytes,
+        reply: bytes,
+    ) -> Receipt:  # fmt: skip
+        known = self.known.get(digest)
+        if known is not None:
+            return known
+        future = self.append(signal, tenant, body, items=items, received_ns=received_ns)
+        if self.remembers:
+            self.known[digest] = Receipt(future, is_resend=True, reply=reply)
+        return Receipt(future, is_resend=False, reply=reply)
+
+    def recall(self, signal: Signal, digest: bytes) -> Receipt | None:
+        return None if self.overtaken else self.known.get(digest)
+
+    def reply(self, receipt: Receipt) -> bytes | None:
+        if isinstance(self.on_disk, Exception):
+            raise self.on_disk
+        return self.on_disk
 
     def release(self) -> None:
         self.hold = False

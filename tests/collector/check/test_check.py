@@ -12,6 +12,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from collector.check import check as check_module
 from collector.check import walk
 from collector.check.check import Checked, TimeGate, check, warm_up
+from collector.check.rules import groups_of
 from collector.errors import BadRequestError, CollectorError
 from ingest.signals import Signal
 
@@ -335,7 +336,21 @@ def test_any_record_is_either_kept_or_refused(
     checked = run(signal, request)
     assert checked.items + checked.rejected == otlp.count(signal, request)
     assert bool(checked.reason) == (checked.rejected > 0)
-    assert run(signal, checked.body) == Checked(checked.body, checked.items, 0, "", "")
+    assert run(signal, checked.body) == Checked(checked.body, checked.items, 0, "", "", checked.timed)
+    assert checked.timed == all(_times_of(signal, otlp.requests[signal].FromString(checked.body)))
+
+
+def _times_of(signal: Signal, request: Any) -> list[int]:
+    """The time of each record, 0 if it has none."""
+    return [
+        record.time_unix_nano or record.observed_time_unix_nano
+        if signal is Signal.LOGS
+        else record.start_time_unix_nano
+        if signal is Signal.TRACES
+        else record.time_unix_nano
+        for group in groups_of(signal, request)
+        for record in group.records
+    ]
 
 
 @pytest.mark.parametrize("now_ns", [0, 1, 1 << 63, LAST])

@@ -101,14 +101,15 @@ def test_far_times_are_flagged_in_every_signal(otlp: Any, time: int) -> None:
     otlp.add_span(spans, start_time_unix_nano=time)
     otlp.add_log(logs, time_unix_nano=time or LAST)
     otlp.add_points(points, "sum", [otlp.now_ns, time])
-    assert otlp.walk(Signal.TRACES, spans.SerializeToString()) == (1, walk.TIME)
+    flags = walk.TIME if time else walk.TIME | walk.UNTIMED
+    assert otlp.walk(Signal.TRACES, spans.SerializeToString()) == (1, flags)
     assert otlp.walk(Signal.LOGS, logs.SerializeToString()) == (1, walk.TIME)
-    assert otlp.walk(Signal.METRICS, points.SerializeToString()) == (2, walk.TIME)
+    assert otlp.walk(Signal.METRICS, points.SerializeToString()) == (2, flags)
 
 
 @pytest.mark.parametrize(
     ("time", "observed", "flag"),
-    [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 5, 0), (5, 1, walk.TIME), (0, 5, walk.TIME)],
+    [(0, 0, walk.UNTIMED), (0, 1, 0), (1, 0, 0), (1, 5, 0), (5, 1, walk.TIME), (0, 5, walk.TIME)],
 )
 def test_a_log_is_judged_by_its_time_else_by_when_it_was_observed(
     otlp: Any, time: int, observed: int, flag: int
@@ -133,7 +134,7 @@ def test_times_that_are_not_a_records_own_do_not_count(otlp: Any) -> None:
 def test_one_record_does_not_lend_its_times_and_ids_to_the_next(otlp: Any) -> None:
     request = otlp.request(Signal.TRACES, 2)
     request.resource_spans[1].scope_spans[0].spans[0].Clear()
-    assert otlp.walk(Signal.TRACES, request.SerializeToString()) == (2, walk.TIME | walk.IDS)
+    assert otlp.walk(Signal.TRACES, request.SerializeToString()) == (2, walk.TIME | walk.IDS | walk.UNTIMED)
 
 
 @pytest.mark.parametrize(
