@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ingest.signals import Signal
-from ingest.spool.batch_format import NO_BOOT, Entry, Kind
+from ingest.spool.batch_format import NO_BOOT, Entry, Kind, parts_of
 from ingest.spool.records import Batch
 
 
@@ -56,6 +56,9 @@ class Book:
             return
         if entry.last_seq <= book.safe_seq:
             return
+        if entry.kind is Kind.SPLIT:
+            self._split(book, entry)
+            return
         item = book.items.get(entry.batch_id)
         if item is None:
             if entry.kind is not Kind.BEGUN:
@@ -69,13 +72,27 @@ class Book:
             item.finished = item.safe = True
             self._advance(book)
 
+    def _split(self, book: SignalBook, entry: Entry) -> None:
+        """Two batches take the place of one."""
+        item = book.items.pop(entry.batch_id, None)
+        if item is None:
+            self.strange += 1
+        begun = Entry(Kind.BEGUN, *entry[1:5]) if item is None else item.begun
+        for part in parts_of(entry, begun):
+            self.last_id = max(self.last_id, part.batch_id)
+            book.items.setdefault(part.batch_id, Item(part))
+
     def _advance(self, book: SignalBook) -> None:
-        """Forget the batches at the front that are safe. The end of the front is where trimming may go."""
+        """Forget the batches at the front that are safe. The end of the front is where trimming may go: not
+        beyond a record of which another piece is not safe yet."""
+        safe_seq = book.safe_seq
         for item in _in_order(book):
             if not item.safe:
-                return
-            book.safe_seq = max(book.safe_seq, item.begun.last_seq)
+                safe_seq = min(safe_seq, item.begun.first_seq - 1)
+                break
+            safe_seq = max(safe_seq, item.begun.last_seq)
             del book.items[item.begun.batch_id]
+        book.safe_seq = max(book.safe_seq, safe_seq)
 
     def distrust(self, boot_id: bytes) -> int:
         """After another boot of the machine, a finished batch may be missing in the store unless it is known
@@ -145,7 +162,7 @@ class Book:
 
 def _in_order(book: SignalBook) -> list[Item]:
     """By record, not by id: a batch that fills a gap has a later id than its neighbours."""
-    return sorted(book.items.values(), key=lambda item: item.begun.first_seq)
+    return sorted(book.items.values(), key=lambda item: (item.begun.first_seq, item.begun.first_piece))
 
 
 def same_boot(one: bytes, other: bytes) -> bool:

@@ -19,7 +19,16 @@ import structlog
 
 from ingest.signals import Signal
 from ingest.spool.batch_book import Book, same_boot
-from ingest.spool.batch_format import ENTRY_BYTES, HEADER_BYTES, Entry, Kind, decode_all, encode, header
+from ingest.spool.batch_format import (
+    ENTRY_BYTES,
+    HEADER_BYTES,
+    Entry,
+    Kind,
+    decode_all,
+    encode,
+    header,
+    parts_of,
+)
 from ingest.spool.boot import prepare_file, put_in_place, replace_file
 from ingest.spool.errors import SpoolError, SpoolFailedError, SpoolFullError
 from ingest.spool.files import Files, is_full, read_whole, write_all
@@ -140,6 +149,8 @@ class Batches:
         return Batch(
             entry.batch_id, entry.signal, entry.first_seq, entry.last_seq, entry.token.hex(),
             before_reboot=not same_boot(entry.boot_id, self._boot_id),
+            pieces=(entry.first_piece, entry.last_piece) if entry.last_piece else None,
+            is_part=entry.is_derived,
         )  # fmt: skip
 
     # --- changes
@@ -180,6 +191,28 @@ class Batches:
             self._append_for_room([entry])
             self._apply([entry])
             return self._batch(entry)
+
+    def split(self, batch: Batch, cut: int, pieces: int) -> tuple[Batch, Batch]:
+        """Put two batches in the place of an unfinished one, durably and all at once: see `Entry` SPLIT.
+
+        Raises SpoolFullError if even the reserve did not help, SpoolFailedError, SpoolError if there is no
+        such batch.
+        """
+        with self._io:
+            self._health.check()
+            item = self._book.item(batch)
+            if item is None or item.finished:
+                raise SpoolError(
+                    f"batch {batch.batch_id} of {batch.signal.value} is not waiting in this spool"
+                )
+            first_id = max(self._clock_ns() // 1000, self._book.last_id + 1)
+            entry = item.begun._replace(
+                kind=Kind.SPLIT, records=first_id, disk_bytes=cut, oldest_ns=pieces, boot_id=self._boot_id
+            )
+            parts = parts_of(entry, item.begun)
+            self._append_for_room([entry])
+            self._apply([entry])
+            return self._batch(parts[0]), self._batch(parts[1])
 
     def finish(self, batch: Batch) -> None:
         """Note that the store has a batch. Raises SpoolFailedError, SpoolError if it was never begun."""

@@ -19,6 +19,8 @@ from ingest.spool.batches import BATCHES_NAME
 from ingest.spool.boot import boot_bytes, read_meta
 from ingest.spool.files import Files, read_whole
 from ingest.spool.health import DAMAGED_NAME
+from ingest.spool.quarantine import FOLDER_NAME as QUARANTINE_NAME
+from ingest.spool.quarantine import paths_of
 from ingest.spool.records import SignalStatus, SpoolStatus
 from ingest.spool.segment import Examined, examine, reader, segment_paths
 from ingest.spool.segment_format import FILE_HEADER_BYTES, Damage, Found, walk
@@ -191,7 +193,13 @@ def look(directory: Path, *, limit_bytes: int, boot_id: str | None) -> SpoolStat
         limit_bytes=limit_bytes,
         segments=sum(each.segments for each in signals),
         failed="",
+        held=_usage(directory / QUARANTINE_NAME),
     )
+
+
+def _usage(folder: Path) -> tuple[int, int]:
+    sizes = [path.stat().st_size for path in paths_of(folder)]
+    return len(sizes), sum(sizes)
 
 
 def _look_at(files: Files, directory: Path, book: Book, signal: Signal) -> SignalStatus:

@@ -70,6 +70,10 @@ class Batch:
     before_reboot: bool = False
     """The machine was started anew since this batch was begun, so the store may have lost, of this batch, its
     rows or its memory of the token, each without the other."""
+    pieces: tuple[int, int] | None = None
+    """First and last piece, from 1, of its only record, if it is not of whole records."""
+    is_part: bool = False
+    """It came of a split, and its token of the token of what was split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ class SpoolStatus:
     """Why the spool takes nothing more; empty while it does."""
     resends: ResendStatus | None = None
     """None if nobody has it open."""
+    held: tuple[int, int] = (0, 0)
+    """Requests in quarantine, and their bytes on disk."""
 
 
 def request_digest(signal: Signal, tenant: str, form: str, body: bytes) -> bytes:

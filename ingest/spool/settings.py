@@ -63,6 +63,14 @@ class SpoolSettings(BaseModel):
         "requests a second. 0 remembers none.",
     )
 
+    quarantine_bytes: int = Field(
+        default=1024 * MIB,
+        ge=0,
+        description="Bytes that requests may fill which the store can never take, beside limit_bytes. Above "
+        "it the next such request is held in the spool, and what came after it: nothing acknowledged is "
+        "thrown away. 1 GiB is thousands of the largest ordinary requests.",
+    )
+
     @model_validator(mode="after")
     def _room_for_segments(self) -> Self:
         """Each signal keeps the segment it writes; beside them one must fit that can be given back."""

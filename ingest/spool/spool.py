@@ -45,8 +45,18 @@ from ingest.spool.files import Files, is_full
 from ingest.spool.health import DAMAGED_NAME, Health, Vault
 from ingest.spool.pending import Pending, pending_of
 from ingest.spool.place import lock_directory, make_directory
+from ingest.spool.quarantine import FOLDER_NAME as QUARANTINE_NAME
+from ingest.spool.quarantine import Held, Quarantine
 from ingest.spool.reading import Waiting
-from ingest.spool.records import Batch, Receipt, SignalStatus, SpoolRecord, SpoolStatus, token_of
+from ingest.spool.records import (
+    Batch,
+    Receipt,
+    SignalStatus,
+    SpoolRecord,
+    SpoolStatus,
+    request_digest,
+    token_of,
+)
 from ingest.spool.resends import FOLDER_NAME as RESENDS_NAME
 from ingest.spool.resends import Resends
 from ingest.spool.settings import SpoolSettings
@@ -86,6 +96,10 @@ class Spool:
         """The machine's boot when the spool was last opened; None if that is not known."""
         self.rebooted = meta.existed and (boot_id is None or meta.boot_id != boot_id)
         """Whether the machine was started anew since; True as well if nobody can tell."""
+        self._clock_ns = clock_ns
+        self._quarantine = Quarantine(
+            directory / QUARANTINE_NAME, settings.quarantine_bytes, files=files, health=self._health
+        )
         self._vault = Vault(files, directory / DAMAGED_NAME, metrics)
         self._batches = Batches(
             directory, files=files, health=self._health, boot_id=boot_bytes(boot_id), clock_ns=clock_ns
@@ -314,12 +328,30 @@ class Spool:
         records = self._logs[batch.signal].reader.read(
             batch.first_seq - 1, upto_seq=batch.last_seq, max_bytes=None, max_records=None
         )
-        if token_of(batch.batch_id, batch.signal, (record.digest for record in records)) != batch.token:
+        token = token_of(batch.batch_id, batch.signal, (record.digest for record in records))
+        if token != batch.token and not batch.is_part:
             log.error(
                 "A batch is no longer what it was when it was begun",
                 signal=batch.signal.value, batch=batch.batch_id, records=len(records),
             )  # fmt: skip
         return records
+
+    def split_batch(self, batch: Batch, *, last_seq: int) -> tuple[Batch, Batch]:
+        """Put two batches in the place of one that the store cannot take: records up to one, and after it.
+
+        Both are durable with ids and tokens when this returns. Never for a batch of which the store may hold
+        anything. Raises SpoolFullError, SpoolFailedError, SpoolError if the batch is not unfinished.
+        """
+        if not batch.first_seq <= last_seq < batch.last_seq:
+            raise ValueError(f"a batch of {batch.first_seq} to {batch.last_seq} cannot end at {last_seq}")
+        return self._batches.split(batch, last_seq, 0)
+
+    def split_record(self, batch: Batch, *, last_piece: int, pieces: int) -> tuple[Batch, Batch]:
+        """The same for a batch of one record, which the caller cuts into `pieces`; raises the same."""
+        first, last = batch.pieces or (1, pieces)
+        if batch.first_seq != batch.last_seq or not first <= last_piece < last <= pieces:
+            raise ValueError(f"pieces {first} to {last} of {pieces} cannot be cut after {last_piece}")
+        return self._batches.split(batch, last_piece, pieces)
 
     def finish_batch(self, batch: Batch) -> None:
         """The store has this batch. May be called again.
@@ -357,6 +389,39 @@ class Spool:
             self._batches.keep_reserve()
             return count
 
+    # --- what the store can never take
+
+    def hold(self, batch: Batch, record: SpoolRecord, body: bytes, *, items: int, reason: str) -> None:
+        """Put the request of a batch, or its piece, into quarantine durably. Then finish the batch.
+
+        Raises SpoolFullError if there is no room, SpoolFailedError.
+        """
+        name = f"{batch.signal.value}-{batch.batch_id}"
+        held = Held(
+            name, batch.signal, record.tenant, record.received_ns, items, reason, self._clock_ns(), len(body)
+        )
+        self._quarantine.put(name, held, body)
+        log.error(
+            "A request cannot be stored and was put into quarantine", signal=batch.signal.value, name=name,
+            tenant=record.tenant, items=items, size_bytes=len(body), reason=reason,
+        )  # fmt: skip
+
+    def take_back(self) -> int:
+        """Append what is to leave the quarantine, each once; returns how many. Raises SpoolFullError,
+        SpoolFailedError, SpoolReadError."""
+        count = 0
+        for held, body in self._quarantine.requeued():
+            digest = request_digest(held.signal, held.tenant, f"quarantine {held.name}", body)
+            receipt = self.append_once(
+                held.signal, held.tenant, body, items=held.items, received_ns=held.received_ns, digest=digest,
+                reply=b"",
+            )  # fmt: skip
+            receipt.stored.result()
+            self._quarantine.forget(held.name)
+            log.warning("A request was taken back from quarantine", signal=held.signal.value, name=held.name)
+            count += 1
+        return count
+
     # --- everybody's
 
     @property
@@ -377,6 +442,7 @@ class Spool:
             segments=sum(each.segments for each in self._logs.values()),
             failed=self._health.reason,
             resends=self._resends.status(),
+            held=self._quarantine.usage(),
         )
 
     def _signal_status(self, signal: Signal) -> SignalStatus:

@@ -115,6 +115,15 @@ class _Watch(Collector):
             ("failed", "1 after a write or an fsync failed, until it is opened anew.", bool(status.failed)),
         ):
             yield GaugeMetricFamily(f"lowtide_spool_{name}", text, value=float(value))
+        for name, text, number in (
+            (
+                "quarantine_requests",
+                "Requests that the store cannot take, and pieces of such.",
+                status.held[0],
+            ),
+            ("quarantine_bytes", "Bytes they take on disk.", status.held[1]),
+        ):
+            yield GaugeMetricFamily(f"lowtide_spool_{name}", text, value=float(number))
         if status.resends is not None:
             yield GaugeMetricFamily(
                 "lowtide_spool_resend_entries",

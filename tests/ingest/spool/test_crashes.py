@@ -32,6 +32,8 @@ from ingest.spool.spool import Batch, Receipt, Spool, SpoolRecord
 
 SETTINGS = SpoolSettings(segment_bytes=4096, limit_bytes=1 << 24, group_commit_ms=0, resend_entries=1000)
 SIGNALS = (Signal.TRACES, Signal.LOGS)
+PIECES = 3
+"""Of every record, when it has to be cut."""
 BOOTS = [f"{number:08d}-1111-2222-3333-444444444444" for number in range(100)]
 
 
@@ -175,12 +177,13 @@ class Store:
     """Takes every batch once per token. What it has is safe once `sync` was called."""
 
     def __init__(self) -> None:
-        self.batches: dict[str, list[SpoolRecord]] = {}
-        self._durable: dict[str, list[SpoolRecord]] = {}
+        self.batches: dict[str, tuple[list[SpoolRecord], tuple[int, int] | None]] = {}
+        """By token: records, and which pieces of the only one."""
+        self._durable: dict[str, tuple[list[SpoolRecord], tuple[int, int] | None]] = {}
 
     def insert(self, batch: Batch, records: list[SpoolRecord]) -> None:
-        known = self.batches.setdefault(batch.token, records)
-        assert known == records, "a token was used for other records"
+        known = self.batches.setdefault(batch.token, (records, batch.pieces))
+        assert known == (records, batch.pieces), "a token was used for other records"
 
     def sync(self) -> None:
         self._durable = dict(self.batches)
@@ -192,11 +195,19 @@ class Store:
                 del self.batches[token]
 
     def bodies(self, signal: Signal) -> list[bytes]:
-        """In order of their numbers, which must all be different."""
-        found = [record for records in self.batches.values() for record in records if record.signal is signal]
-        numbers = [record.seq for record in found]
-        assert len(numbers) == len(set(numbers))
-        return [record.body for record in sorted(found, key=lambda record: record.seq)]
+        """Those of which all pieces are there, in order of their numbers. No piece may be there twice."""
+        pieces: dict[int, list[int]] = {}
+        found: dict[int, bytes] = {}
+        for records, (first, last) in (
+            (records, which or (1, PIECES)) for records, which in self.batches.values()
+        ):
+            for record in records:
+                if record.signal is signal:
+                    found[record.seq] = record.body
+                    pieces.setdefault(record.seq, []).extend(range(first, last + 1))
+        for seq, numbers in pieces.items():
+            assert len(numbers) == len(set(numbers)), f"pieces of record {seq} are stored twice: {numbers}"
+        return [found[seq] for seq in sorted(found) if len(pieces[seq]) == PIECES]
 
 
 class Crashes(RuleBasedStateMachine):
@@ -358,6 +369,30 @@ class Crashes(RuleBasedStateMachine):
                 self.store.insert(batch, records)
                 if finish:
                     self.spool.finish_batch(batch)
+        except (DeadError, SpoolError) as error:
+            self.alive(error)
+
+    @rule(signal=st.sampled_from(SIGNALS), most=st.integers(1, 6), stored=st.integers(0, 4))
+    def divide(self, signal: Signal, most: int, stored: int) -> None:
+        """Batches that the store cannot take are cut until they are single pieces, some of which it takes."""
+        assert self.spool is not None
+        try:
+            records = self.spool.read(signal, self.spool.cursor(signal), max_bytes=1 << 30, max_records=most)
+            batches = [self.spool.begin_batch(signal, records)] if records else self.unfinished(signal)
+            while batches:
+                batch = batches.pop()
+                if batch.token in self.store.batches or batch.before_reboot:
+                    continue
+                if batch.first_seq < batch.last_seq:
+                    middle = (batch.first_seq + batch.last_seq) // 2
+                    batches += self.spool.split_batch(batch, last_seq=middle)
+                    continue
+                first, last = batch.pieces or (1, PIECES)
+                if first < last:
+                    batches += self.spool.split_record(batch, last_piece=first, pieces=PIECES)
+                elif stored:
+                    stored -= 1
+                    self.store_batch(batch)
         except (DeadError, SpoolError) as error:
             self.alive(error)
 
