@@ -3,8 +3,8 @@
 The numbers add up, per signal, since the process started:
 
     received = accepted + refused                           in records: spans, data points, log records
-    requests_spooled + requests_waiting_at_start = requests_inserted + requests_waiting
-    accepted = inserted                                     at rest, if nothing waited at the start
+    requests_spooled + requests_waiting_at_start = requests_inserted + requests_quarantined + requests_waiting
+    accepted = inserted + quarantined                       at rest, if nothing waited at the start
 
 The trap: they are read one after the other while telemetry flows, so all of it holds exactly only at rest.
 """
@@ -38,6 +38,8 @@ class SignalState:
     last_insert_at: datetime | None
     retrying: str
     """Why the store does not take the current batch; empty when it does."""
+    quarantined: int = 0
+    requests_quarantined: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class SignalAnswer(_Answer):
     oldest_waiting_at: datetime | None = Field(description="When the oldest of them was received.")
     last_insert_at: datetime | None = Field(description="When a batch was last stored.")
     retrying: str = Field(description="Why the store does not take the current batch; empty when it does.")
+    quarantined: int = Field(default=0, description="Records that the store cannot take, in quarantine.")
+    requests_quarantined: int = Field(default=0, description="Requests of which the last piece is there.")
 
 
 class PipelineAnswer(_Answer):

@@ -49,6 +49,8 @@ class Loader:
             signal: threading.Thread(target=pipe.run, name=f"load-{signal}", daemon=True)
             for signal, pipe in self._pipes.items()
         }
+        for signal, pipe in self._pipes.items():
+            metrics.watch(signal, pipe.held_up_s)
         self._sync = _sync_of(engine)
         self._cleaned = threading.Event()
         self._cleaner = threading.Thread(target=self._clean_up, name="load-clean", daemon=True)
@@ -95,8 +97,18 @@ class Loader:
         return any(thread.is_alive() for thread in self._threads.values())
 
     def _clean_up(self) -> None:
-        while not self._cleaned.wait(self._settings.trim_interval_s):
+        while True:
+            self._take_back()
+            if self._cleaned.wait(self._settings.trim_interval_s):
+                return
             self._trim()
+
+    def _take_back(self) -> None:
+        """Put into the spool again what somebody wants to have tried once more."""
+        try:
+            self._spool.take_back()
+        except SpoolError:
+            _log.exception("Requests could not be taken back from quarantine")
 
     def _trim(self) -> None:
         """Forget in the spool what is durable in the store."""

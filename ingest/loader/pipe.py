@@ -2,9 +2,13 @@
 `ingest.loader.loader` starts one per signal.
 
 A batch is fixed in the spool before its first attempt and repeated with the same token until the store has
-it, so that whatever dies in between, every record arrives exactly once. The trap: an error never ends a
-batch. One that the store refuses for good is repeated too, slowly and loudly, because dropping it would
-lose what was acknowledged.
+it, so that whatever dies in between, every record arrives exactly once. What the store cannot read is
+divided until the request at fault is found, and put into quarantine; each step is in the spool before it is
+taken.
+
+The trap: no other error ends a batch. One that the store refuses for another reason is repeated for ever,
+slowly and loudly: some of its tables may have the batch already, and a batch of other records would double
+that.
 """
 
 from __future__ import annotations
@@ -12,18 +16,19 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import structlog
 
+from ingest.loader.pieces import items_in, pieces_of
 from ingest.loader.settings import LoaderSettings
 from ingest.loader.telemetry import LoaderMetrics
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolFullError, SpoolReadError
 from ingest.spool.spool import Batch, Spool, SpoolRecord
-from ingest.store.errors import StoreError
+from ingest.store.errors import StoreDecodeError, StoreError
 from ingest.store.otlp import Request
 
 T = TypeVar("T")
@@ -38,6 +43,9 @@ class Writer(Protocol):
     def insert(self, signal: Signal, batch_id: int, token: str, requests: list[Request]) -> None:
         """Insert a batch once, however often it is called. Raises StoreError."""
 
+    def holds(self, signal: Signal, batch_id: int) -> bool:
+        """Whether the store has a row of a batch. Raises StoreError."""
+
 
 @dataclass(slots=True)
 class PipeStatus:
@@ -48,8 +56,12 @@ class PipeStatus:
     inserted_items: int = 0
     last_insert_at_ns: int = 0
     """When the last batch was stored, ns since 1970; 0 for never."""
+    quarantined_requests: int = 0
+    quarantined_items: int = 0
     error: str = ""
     """What is held up and why; empty when nothing is."""
+    held_up_since_s: float = 0.0
+    """Since when, by the monotonic clock; 0 when nothing is."""
     failed: str = ""
     """Why this thread has ended; empty while it runs or after it was asked to."""
 
@@ -81,6 +93,11 @@ class Pipe:
         except Exception as error:  # noqa: BLE001 - the thread's last place: it becomes a status and a log line
             self.status.failed = f"{type(error).__name__}: {error}"
             _log.exception("Loading stopped", signal=self.signal)
+
+    def held_up_s(self) -> float:
+        """For how long attempts at the same thing have failed; 0 if they have not."""
+        since_s = self.status.held_up_since_s
+        return time.monotonic() - since_s if since_s else 0.0
 
     def _repeat(self, batch: Batch) -> bool:
         """Store a batch that an earlier process began; False if told to end before."""
@@ -119,21 +136,61 @@ class Pipe:
 
     def _store(self, batch: Batch, records: list[SpoolRecord]) -> bool:
         """Insert until it is stored; False if told to end before."""
-        requests = [Request(record.tenant, record.received_ns, record.body) for record in records]
+        taken = _Taken.of(batch, records)
 
-        def insert() -> float:
+        def insert() -> float | StoreDecodeError:
             started = time.monotonic()
             # All of a batch can be lost in the spool since it was begun; the spool has reported that.
-            if requests:
-                self.writer.insert(self.signal, batch.batch_id, batch.token, requests)
+            if taken.requests:
+                try:
+                    self.writer.insert(self.signal, batch.batch_id, batch.token, taken.requests)
+                except StoreDecodeError as error:
+                    if self.writer.holds(self.signal, batch.batch_id):
+                        raise
+                    return error
             return time.monotonic() - started
 
-        took_s = self._until_done(insert, f"store batch {batch.batch_id}")
-        if took_s is None:
+        done = self._until_done(insert, f"store batch {batch.batch_id}")
+        if done is None:
             return False
+        if isinstance(done, StoreDecodeError):
+            return self._divide(batch, records, taken, done)
         self.spool.finish_batch(batch)
-        self._count(records, took_s)
+        self._count(taken, done)
         return True
+
+    def _divide(
+        self, batch: Batch, records: list[SpoolRecord], taken: _Taken, error: StoreDecodeError
+    ) -> bool:
+        """Part from the rest what the store cannot read; False if told to end before."""
+        cut = self._until_done(lambda: self._cut(batch, records, taken, error), "divide a batch")
+        if cut is None:
+            return False
+        return all(
+            self._store(part, [each for each in records if part.first_seq <= each.seq <= part.last_seq])
+            for part in cut
+        )
+
+    def _cut(
+        self, batch: Batch, records: list[SpoolRecord], taken: _Taken, error: StoreDecodeError
+    ) -> Sequence[Batch]:
+        """Two batches in place of one, by request, then by resource; none if there was nothing left to cut,
+        and it was put into quarantine."""
+        if batch.first_seq < batch.last_seq:
+            return self.spool.split_batch(batch, last_seq=_middle(batch, records))
+        pieces = pieces_of(records[0].body)
+        first, last = batch.pieces or (1, len(pieces))
+        if first < last:
+            return self.spool.split_record(batch, last_piece=(first + last - 1) // 2, pieces=len(pieces))
+        self.spool.hold(
+            batch, records[0], taken.requests[0].body, items=taken.items, reason=f"the store: {error}"
+        )
+        self.spool.finish_batch(batch)
+        self.status.quarantined_requests += taken.whole
+        self.status.quarantined_items += taken.items
+        self.metrics.quarantined.labels(self.signal).inc()
+        self.metrics.quarantined_items.labels(self.signal).inc(taken.items)
+        return ()
 
     def _until_done(self, attempt: Callable[[], T], what: str) -> T | None:
         """Try until it succeeds, with growing pauses; None if told to end before."""
@@ -143,6 +200,7 @@ class Pipe:
                 done = attempt()
             except (StoreError, SpoolFullError, SpoolReadError) as error:
                 self.status.error = f"could not {what}: {error}"
+                self.status.held_up_since_s = self.status.held_up_since_s or time.monotonic()
                 self.metrics.retries.labels(self.signal).inc()
                 _log.warning(
                     "Loading is held up and will be tried again",
@@ -150,17 +208,51 @@ class Pipe:
                 )  # fmt: skip
             else:
                 self.status.error = ""
+                self.status.held_up_since_s = 0.0
                 return done
             if self.halt.wait(pause_s * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads retries, no secret
                 return None
             pause_s = min(pause_s * 2, self.settings.retry_max_s)
 
-    def _count(self, records: list[SpoolRecord], took_s: float) -> None:
-        items = sum(record.items for record in records)
+    def _count(self, taken: _Taken, took_s: float) -> None:
         self.status.inserted_batches += 1
-        self.status.inserted_requests += len(records)
-        self.status.inserted_items += items
+        self.status.inserted_requests += taken.whole
+        self.status.inserted_items += taken.items
         self.status.last_insert_at_ns = time.time_ns()
-        self.metrics.stored(
-            self.signal, len(records), items, sum(len(record.body) for record in records), took_s
+        self.metrics.stored(self.signal, taken.whole, taken.items, taken.size, took_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What is inserted of a batch, and how it counts."""
+
+    requests: list[Request]
+    whole: int
+    """Requests: one that is stored in pieces counts with its last."""
+    items: int
+    size: int
+
+    @classmethod
+    def of(cls, batch: Batch, records: list[SpoolRecord]) -> Self:
+        """All of the records, or the pieces of the only one."""
+        if batch.pieces is None or not records:
+            requests = [Request(record.tenant, record.received_ns, record.body) for record in records]
+            items = sum(record.items for record in records)
+            return cls(requests, len(records), items, sum(len(record.body) for record in records))
+        (record,) = records
+        first, last = batch.pieces
+        pieces = pieces_of(record.body)
+        body = b"".join(pieces[first - 1 : last])
+        return cls(
+            [Request(record.tenant, record.received_ns, body)],
+            int(last == len(pieces)),
+            items_in(batch.signal, body),
+            len(body),
         )
+
+
+def _middle(batch: Batch, records: list[SpoolRecord]) -> int:
+    """Where to cut a batch of several numbers. If all but one of them are lost, that one is set apart."""
+    if len(records) > 1:
+        return records[len(records) // 2 - 1].seq
+    return records[0].seq - 1 if records[0].seq > batch.first_seq else records[0].seq

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ingest.signals import Signal
@@ -33,6 +35,24 @@ class LoaderMetrics:
             labels,
             registry=registry,
         )
+        self.quarantined = Counter(
+            "lowtide_loader_quarantined",
+            "Requests, or pieces of such, that the store cannot take and that lie in quarantine.",
+            labels,
+            registry=registry,
+        )
+        self.quarantined_items = Counter(
+            "lowtide_loader_quarantined_items",
+            "Spans, points and log records in those.",
+            labels,
+            registry=registry,
+        )
+        self._held_up = Gauge(
+            "lowtide_loader_held_up_seconds",
+            "For how long attempts at the same batch have failed; 0 when they do not. Alert on this.",
+            labels,
+            registry=registry,
+        )
         self._seconds = Histogram(
             "lowtide_loader_insert_seconds",
             "Time of the attempt that stored a batch.",
@@ -47,8 +67,15 @@ class LoaderMetrics:
             registry=registry,
         )
         for signal in Signal:
-            for each in (self._requests, self._items, self._bytes, self._batches, self.retries):
+            for each in (
+                self._requests, self._items, self._bytes, self._batches, self.retries, self.quarantined,
+                self.quarantined_items,
+            ):  # fmt: skip
                 each.labels(signal)
+
+    def watch(self, signal: Signal, held_up_s: Callable[[], float]) -> None:
+        """Ask for how long a signal has been held up whenever metrics are collected."""
+        self._held_up.labels(signal).set_function(held_up_s)
 
     def stored(self, signal: Signal, requests: int, items: int, size: int, took_s: float) -> None:
         """A batch is in the store."""

@@ -25,7 +25,12 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
-from ingest.store.errors import StoreError, StoreRefusedError, StoreUnavailableError
+from ingest.store.errors import (
+    StoreDecodeError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from ingest.store.target import DATABASE_NAME, Embedded, Server, Target
 
 # The driver logs what it raises; whoever catches it says it once.
@@ -59,6 +64,18 @@ _RETRYABLE_CODES: Final = frozenset({
     999,  # KEEPER_EXCEPTION
     75, 76, 88, 1000,  # CANNOT_WRITE_TO, CANNOT_OPEN_FILE, CANNOT_FSYNC (full disk), POCO
 })  # fmt: skip
+_DECODE_CODES: Final = frozenset(
+    {
+        # The reader of Protobuf alone raises these, and a batch is read to its end before a view sees a row.
+        # Codes that expressions or the files of a table raise as well (117 INCORRECT_DATA, 407
+        # DECIMAL_OVERFLOW, 33 CANNOT_READ_ALL_DATA and the like) are none: some tables may have the batch by
+        # then.
+        436,  # PROTOBUF_BAD_CAST: a number that does not fit its column
+        437,  # PROTOBUF_FIELD_NOT_REPEATED: a field given twice
+        444,  # UNKNOWN_PROTOBUF_FORMAT: not protobuf, or fields of other types
+    }
+)
+"""Errors for which a batch may be divided to find the request at fault."""
 _ALWAYS: Final[Settings] = {
     # Else a search in parts without the text index, which are those not merged yet, fails: the engine (26.9)
     # cannot compute the index's lambda there.
@@ -271,6 +288,8 @@ def _as_store_error(error: ClickHouseError) -> StoreError:
         return StoreUnavailableError(f"the store does not answer: {_root(error)}")
     if code in _RETRYABLE_CODES:
         return StoreUnavailableError(text, code)
+    if code in _DECODE_CODES:
+        return StoreDecodeError(text, code)
     return StoreRefusedError(text, code)
 
 

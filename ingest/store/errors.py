@@ -6,6 +6,7 @@ the same statement is sent again.
     StoreError
     +-- StoreUnavailableError   no answer, overloaded, out of memory or disk for now (retryable)
     +-- StoreRefusedError       the engine refuses the statement or its data (permanent)
+    |   +-- StoreDecodeError    it cannot read the data, and has looked at nothing else yet
     +-- StoreConfigError        the store is not what it must be, found at start-up (permanent)
 """
 
@@ -26,6 +27,10 @@ class StoreUnavailableError(StoreError):
 
 class StoreRefusedError(StoreError):
     """The store refuses this statement, and would refuse it again."""
+
+
+class StoreDecodeError(StoreRefusedError):
+    """The data is not what it should be, and was refused before any of it reached a table or a view."""
 
 
 class StoreConfigError(StoreError):

@@ -24,6 +24,14 @@ from ingest.store.engine import Engine, Session
 from ingest.store.errors import StoreConfigError
 
 TABLES: Final = {Signal.TRACES: "otlp_traces", Signal.METRICS: "otlp_metrics", Signal.LOGS: "otlp_logs"}
+RAW_TABLES: Final = {
+    Signal.TRACES: ("otel_traces",),
+    Signal.METRICS: (
+        "metric_samples", "metric_histograms", "metric_exponential_histograms", "metric_summaries",
+    ),
+    Signal.LOGS: ("otel_logs",),
+}  # fmt: skip
+"""Where the rows of a batch are, with its id."""
 _MESSAGE: Final = "Request"
 _BATCH_FIELD: Final = 536_870_001
 _TENANT_FIELD: Final = 536_870_002
@@ -74,7 +82,7 @@ class OtlpWriter:
 
         Returns when every table and rollup has it. Raises StoreUnavailableError, after which it may be
         stored, in part or not at all, and the same call must be repeated; StoreRefusedError if it never
-        will be.
+        will be, StoreDecodeError if none of it is and its data is why.
         """
         if self._session is None:
             self._session = self._engine.session()
@@ -82,6 +90,13 @@ class OtlpWriter:
         settings = _PINNED | schema | {"insert_deduplication_token": token}
         payload = b"".join(_framed(batch_id, requests))
         self._session.insert_raw(TABLES[signal], payload, fmt="Protobuf", settings=settings)
+
+    def holds(self, signal: Signal, batch_id: int) -> bool:
+        """Whether a raw table has a row of a batch. Reads a column of all of them. Raises StoreError."""
+        query = "SELECT 1 FROM {table:Identifier} WHERE _batch = {batch:UInt64} LIMIT 1"
+        return any(
+            self._session.rows(query, {"table": table, "batch": batch_id}) for table in RAW_TABLES[signal]
+        )
 
     def close(self) -> None:
         """Give the session back."""

@@ -1,14 +1,15 @@
-"""`lowtide spool`: what waits on its way into the store, and whether the files it waits in are whole.
-Registered by the app.
+"""`lowtide spool`: what waits on its way into the store, whether the files it waits in are whole, and what
+the store cannot take. Registered by the app.
 
 `status` asks the running server, or reads the directory if none runs. `inspect` always reads the files, takes
-no lock and writes nothing. The trap: the end of the file a server is writing to may look torn; that is no
-damage.
+no lock and writes nothing. The quarantine is a folder: `requeue` renames a file in it, which the loader sees
+at its next clean-up, and `drop` removes one. The trap: the end of the file a server is writing to may look
+torn; that is no damage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,10 +41,13 @@ class SignalName(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Add `lowtide spool status` and `lowtide spool inspect`."""
+    """Add the commands of `lowtide spool`."""
     group = typer.Typer(name="spool", help="Look at what waits to be stored.", no_args_is_help=True)
     group.command("status")(status)
     group.command("inspect")(inspect)
+    group.command("quarantine")(quarantine)
+    group.command("requeue")(requeue)
+    group.command("drop")(drop)
     app.add_typer(group)
 
 
@@ -65,6 +69,7 @@ def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     from lowtide.units import size
 
     run.note(f"{source}. The spool takes {size(size_bytes)} of {size(limit_bytes)}.")
+    _tell_of_quarantine(run, settings)
     columns = [
         Column("signal", "Signal"),
         Column("requests_waiting", "Requests waiting", Unit.NUMBER, places=0),
@@ -232,6 +237,106 @@ def _tell(run: Invocation, directory: Path, segments: _Segments) -> None:
             hint="Everything else in it is whole and will be stored. docs/spool.md says what to do.",
         )
     run.note(f"{segments.files} files, no damage.")
+
+
+# --- quarantine
+
+NamesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME...", help="As `lowtide spool quarantine` names them.")
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Everything in quarantine.")]
+HELD_COLUMNS = [
+    Column("name", "Name"),
+    Column("received_at", "Received", Unit.INSTANT),
+    Column("held_at", "In quarantine since", Unit.INSTANT),
+    Column("tenant", "Tenant"),
+    Column("items", "Items", Unit.NUMBER, places=0),
+    Column("body_bytes", "Size", Unit.BYTES),
+    Column("requeued", "Requeued"),
+    Column("reason", "Reason"),
+]
+
+
+def quarantine(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """List the requests that the store cannot take, and why."""
+    from api.pipeline import instant
+    from ingest.spool.quarantine import held_in
+
+    settings = invocation(ctx).settings()
+    rows = [
+        {
+            "name": each.name,
+            "received_at": instant(each.received_ns),
+            "held_at": instant(each.held_ns),
+            "tenant": each.tenant,
+            "items": each.items,
+            "body_bytes": each.body_bytes,
+            "requeued": "yes" if each.requeued else "",
+            "reason": each.reason,
+        }
+        for each in held_in(_quarantine(settings))
+    ]
+    render(rows, HELD_COLUMNS, output, zone=settings.time_zone)
+
+
+def requeue(ctx: typer.Context, names: NamesArgument = None, everything: AllOption = False) -> None:
+    """Have requests in quarantine tried once more, after an upgrade for instance. A server may be running."""
+    from ingest.spool.quarantine import requeue as requeue_one
+
+    run = invocation(ctx)
+    done = _each(run, names, requeue_one, everything=everything)
+    run.note(f"{done} requeued. The server sends them to the store within seconds, or when it starts.")
+
+
+def drop(ctx: typer.Context, names: NamesArgument = None, everything: AllOption = False) -> None:
+    """Delete requests in quarantine for good. They were acknowledged, and are then lost."""
+    from ingest.spool.quarantine import drop as drop_one
+
+    run = invocation(ctx)
+    run.note(f"{_each(run, names, drop_one, everything=everything)} deleted.")
+
+
+def _each(
+    run: Invocation, names: list[str] | None, act: Callable[[Path, str], None], *, everything: bool
+) -> int:
+    """Do something with each named request; returns how many there were."""
+    from ingest.spool.errors import SpoolError
+    from ingest.spool.quarantine import held_in
+
+    if bool(names) == everything:
+        raise LowtideError(
+            "Name the requests, or say --all.", hint="`lowtide spool quarantine` lists their names."
+        )
+    folder = _quarantine(run.settings())
+    wanted = names or [each.name for each in held_in(folder) if not each.requeued]
+    for name in wanted:
+        try:
+            act(folder, name)
+        except SpoolError as error:
+            raise LowtideError(
+                f"The quarantine holds no request {name!r}.",
+                hint="`lowtide spool quarantine` lists their names; requeued ones are the server's.",
+            ) from error
+        except OSError as error:
+            raise LowtideError(f"{name} cannot be changed: {error.strerror}.") from error
+    return len(wanted)
+
+
+def _tell_of_quarantine(run: Invocation, settings: Settings) -> None:
+    from ingest.spool.quarantine import FOLDER_NAME, paths_of
+    from lowtide.store_access import spool_directory
+
+    held = paths_of(spool_directory(settings) / FOLDER_NAME)
+    if held:
+        run.note(
+            f"The store cannot take {len(held)} requests or pieces of such; see `lowtide spool quarantine`."
+        )
+
+
+def _quarantine(settings: Settings) -> Path:
+    from ingest.spool.quarantine import FOLDER_NAME
+
+    return _directory(settings) / FOLDER_NAME
 
 
 def _directory(settings: Settings) -> Path:

@@ -69,6 +69,8 @@ class PipelineReader:
             oldest_waiting_at=instant(spool.oldest_received_ns),
             last_insert_at=instant(loaded.last_insert_at_ns),
             retrying=loaded.error,
+            quarantined=loaded.quarantined_items,
+            requests_quarantined=loaded.quarantined_requests,
         )
 
     def _counted(self) -> Counter[tuple[str, str]]:

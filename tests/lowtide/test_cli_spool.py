@@ -221,3 +221,74 @@ class serving:  # noqa: N801 - used like a function
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+class TestQuarantine:
+    @pytest.fixture
+    def held(self, spool: Spool, data: Path) -> list[str]:
+        """Two requests in quarantine."""
+        for reason in ("not protobuf", "a number\ttoo large"):
+            (record,) = spool.read(Signal.TRACES, spool.cursor(Signal.TRACES), max_bytes=1, max_records=1)
+            batch = spool.begin_batch(Signal.TRACES, [record])
+            spool.hold(batch, record, b"half of it", items=4, reason=reason)
+            spool.finish_batch(batch)
+        return sorted(path.stem for path in (data / "spool" / "quarantine").iterdir())
+
+    def test_it_is_listed(self, held: list[str], data: Path, lowtide: Command) -> None:
+        code, out, _ = lowtide("spool", "quarantine", "--data", str(data), "-o", "json")
+
+        assert code == 0
+        rows = json.loads(out)
+        assert [row["name"] for row in rows] == held
+        assert [row["reason"] for row in rows] == ["not protobuf", "a number\ttoo large"]
+        assert {(row["tenant"], row["items"], row["body_bytes"], row["requeued"]) for row in rows} == {
+            ("default", 4, 10, "")
+        }
+        assert rows[0]["received_at"].startswith("2001-09-09T01:46:40")
+
+    def test_requeued_requests_go_back_into_the_spool(
+        self, spool: Spool, held: list[str], data: Path, lowtide: Command
+    ) -> None:
+        code, _, err = lowtide("spool", "requeue", held[0], "--data", str(data))
+        assert (code, "1 requeued" in err) == (0, True)
+        _, out, _ = lowtide("spool", "quarantine", "--data", str(data), "-o", "json")
+        assert [row["requeued"] for row in json.loads(out)] == ["yes", ""]
+        before = spool.cursor(Signal.TRACES)
+
+        assert spool.take_back() == 1
+
+        last = spool.read(Signal.TRACES, before, max_bytes=1 << 20, max_records=100)[-1]
+        assert (last.body, last.items, last.tenant) == (b"half of it", 4, "default")
+        assert 10**18 <= last.received_ns < 10**18 + 10
+        code, _, err = lowtide("spool", "requeue", "--all", "--data", str(data))
+        assert (code, "1 requeued" in err) == (0, True)
+
+    def test_dropped_requests_are_gone(self, held: list[str], data: Path, lowtide: Command) -> None:
+        code, _, err = lowtide("spool", "drop", held[1], "--data", str(data))
+        assert (code, "1 deleted" in err) == (0, True)
+        code, _, err = lowtide("spool", "drop", "--all", "--data", str(data))
+        assert (code, "1 deleted" in err) == (0, True)
+        assert list((data / "spool" / "quarantine").iterdir()) == []
+
+    @pytest.mark.parametrize("arguments", [(), ("traces-1", "--all")])
+    @pytest.mark.parametrize("command", ["drop", "requeue"])
+    def test_what_is_meant_must_be_said(
+        self, held: list[str], data: Path, lowtide: Command, command: str, arguments: tuple[str, ...]
+    ) -> None:
+        code, _, err = lowtide("spool", command, *arguments, "--data", str(data))
+        assert code == 1
+        assert "--all" in err
+        assert len(list((data / "spool" / "quarantine").iterdir())) == 2
+
+    @pytest.mark.parametrize("name", ["traces-1", "../../etc/passwd", ""])
+    def test_unknown_names_are_refused(
+        self, held: list[str], data: Path, lowtide: Command, name: str
+    ) -> None:
+        code, _, err = lowtide("spool", "drop", name, "--data", str(data))
+        assert code == 1
+        assert "holds no request" in err
+
+    def test_status_tells_of_it(self, spool: Spool, held: list[str], data: Path, lowtide: Command) -> None:
+        spool.close()
+        _, _, err = lowtide("spool", "status", "--data", str(data))
+        assert "cannot take 2 requests" in err

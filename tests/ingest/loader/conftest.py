@@ -16,6 +16,7 @@ from ingest.loader.telemetry import LoaderMetrics
 from ingest.signals import Signal
 from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
+from ingest.store.errors import StoreDecodeError
 from ingest.store.otlp import Request
 
 QUICK = LoaderSettings(interval_ms=0, retry_max_s=0.01)
@@ -30,6 +31,10 @@ class FailingWriter:
     """Whether a failing insert has an effect all the same."""
     attempts: list[tuple[int, str, tuple[bytes, ...]]] = field(default_factory=list)
     stored: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
+    poison: list[bytes] = field(default_factory=list)
+    """What it cannot read."""
+    held: bool = False
+    """Whether it says that it has rows of every batch."""
 
     def insert(self, signal: Signal, batch_id: int, token: str, requests: list[Request]) -> None:
         bodies = tuple(request.body for request in requests)
@@ -38,7 +43,12 @@ class FailingWriter:
             if self.keeps_first:
                 self.stored[token] = bodies
             raise self.errors.pop(0)
+        if any(bad in body for bad in self.poison for body in bodies):
+            raise StoreDecodeError("this is no request", 444)
         self.stored[token] = bodies
+
+    def holds(self, signal: Signal, batch_id: int) -> bool:
+        return self.held
 
 
 @pytest.fixture
