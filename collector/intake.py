@@ -66,6 +66,8 @@ _SPOOL_OUTCOMES: dict[type[Exception], Outcome] = {
         "the collector cannot read on its disk what it answered to this request; send it again later",
     ),
 }
+KEY_HEADER = "idempotency-key"
+"""Requests with different keys are different requests, even in the same bytes."""
 _REPLY_GONE = "this request was received before; what was answered then is no longer known"
 INTERNAL_ERROR = Outcome(Kind.INTERNAL, "the collector failed on this request; its log says why")
 
@@ -305,7 +307,7 @@ class Intake:
             body = inflate(wire.encoding, wire.data, limit_bytes=limit_bytes, grow=lease.grow)
             if not body:
                 return _Seen(body)
-            digest = request_digest(arrival.signal, caller.tenant, arrival.form, body)
+            digest = request_digest(arrival.signal, caller.tenant, _written(arrival), body)
             before = self._spool.recall(arrival.signal, digest)
             if before is not None or arrival.form is Form.JSON:
                 return _Seen(body, digest, before)
@@ -396,6 +398,13 @@ class Intake:
             )
             return INTERNAL_ERROR
         return Outcome(kind, str(error))
+
+
+def _written(arrival: Arrival) -> str:
+    """How a request is written, for its digest: its media type, and its sender's own name for it if it has
+    one."""
+    key = arrival.headers.get(KEY_HEADER, "")
+    return f"{arrival.form} {key}" if key else arrival.form
 
 
 def _kind_of(error: Exception) -> Kind:

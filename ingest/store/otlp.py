@@ -84,19 +84,22 @@ class OtlpWriter:
         stored, in part or not at all, and the same call must be repeated; StoreRefusedError if it never
         will be, StoreDecodeError if none of it is and its data is why.
         """
-        if self._session is None:
-            self._session = self._engine.session()
+        session = self._opened()
         schema = _schema(signal, embedded=self._engine.is_embedded)
         settings = _PINNED | schema | {"insert_deduplication_token": token}
         payload = b"".join(_framed(batch_id, requests))
-        self._session.insert_raw(TABLES[signal], payload, fmt="Protobuf", settings=settings)
+        session.insert_raw(TABLES[signal], payload, fmt="Protobuf", settings=settings)
 
     def holds(self, signal: Signal, batch_id: int) -> bool:
         """Whether a raw table has a row of a batch. Reads a column of all of them. Raises StoreError."""
         query = "SELECT 1 FROM {table:Identifier} WHERE _batch = {batch:UInt64} LIMIT 1"
-        return any(
-            self._session.rows(query, {"table": table, "batch": batch_id}) for table in RAW_TABLES[signal]
-        )
+        session = self._opened()
+        return any(session.rows(query, {"table": table, "batch": batch_id}) for table in RAW_TABLES[signal])
+
+    def _opened(self) -> Session:
+        if self._session is None:
+            self._session = self._engine.session()
+        return self._session
 
     def close(self) -> None:
         """Give the session back."""

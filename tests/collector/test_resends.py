@@ -125,6 +125,15 @@ async def test_another_tenant_or_signal_is_another_request(place: Any, make_requ
     assert [tenant for _, tenant, _, _ in place.spool.stored] == ["default", "other"]
 
 
+async def test_a_key_tells_equal_requests_apart(place: Any) -> None:
+    for key in ("one", "two", "one"):
+        await place.send(replace(HTTP, headers={"idempotency-key": key}))
+    await place.send(replace(GRPC, headers={"idempotency-key": "two"}))
+    await place.send()
+
+    assert place.spool.names() == ["a", "b"] * 3
+
+
 async def test_records_without_a_time_may_come_twice(place: Any) -> None:
     place.timed = False
     assert await place.send() == await place.send()
