@@ -189,8 +189,7 @@ def _refusal(error: Exception, method: str, path: str) -> ApiError:
                 "token-missing",
                 "A token is needed",
                 "Show one that is valid as `Authorization: Bearer lt_...`, or as the password in HTTP "
-                "Basic with any "
-                "name. `lowtide token create` makes one.",
+                "Basic with any name. `lowtide token create` makes one.",
                 headers={"WWW-Authenticate": _CHALLENGE},
             )
 

@@ -45,11 +45,10 @@ class ScrubSettings(BaseModel):
             "*.x-api-key",
         ),
         max_length=64,
-        description="Attributes that are left out before anything is written, at any depth. The "
-        "headers that let "
-        "somebody in, under their own names and as OpenTelemetry captures them "
-        "(http.request.header.authorization). "
-        "Requests with such attributes take the slow way: better not to send them.",
+        description="Attributes that are left out before anything is written, at any depth. The headers "
+        "that let somebody in, under their own names and as OpenTelemetry captures them "
+        "(http.request.header.authorization). Requests with such attributes take the slow way: better not "
+        "to send them.",
     )
     hash: tuple[Rule, ...] = Field(
         default=(),
@@ -174,8 +173,7 @@ class CollectorSettings(BaseModel):
     scrub: ScrubSettings = Field(
         default=ScrubSettings(),
         description="Attributes that are not stored as they come, by name: exact, or with `*` for "
-        "anything. Case does "
-        "not count, and `_` is the same as `-`.",
+        "anything. Case does not count, and `_` is the same as `-`.",
     )
     stop_grace_s: float = Field(
         default=10.0,

@@ -79,11 +79,9 @@ class Settings(BaseModel):
     )
     insecure: bool = Field(
         default=False,
-        description="Whether plain text may be spoken on an address other than loopback, where tokens "
-        "and data can "
-        "be read on their way. Tokens are asked for all the same. Off, because networks are rarely "
-        "trusted that "
-        "much.",
+        description="Whether plain text may be spoken on an address other than loopback, where tokens and "
+        "data can be read on their way. Tokens are asked for all the same. Off, because networks are "
+        "rarely trusted that much.",
     )
     time_zone: ZoneInfo = Field(
         default=ZoneInfo("UTC"),
@@ -151,9 +149,8 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
             yield Conflict(
                 name,
                 f"{name} is {address}, which others than this machine may reach, and what is said there "
-                "could be "
-                "read on its way. Listen on 127.0.0.1, or add --insecure if you trust the network in "
-                "between.",
+                "could be read on its way. Listen on 127.0.0.1, or add --insecure if you trust the network "
+                "in between.",
             )
 
 

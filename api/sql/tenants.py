@@ -74,9 +74,8 @@ def check_confined(tree: str, named: frozenset[str]) -> None:
         return
     if len(_MATCHER.findall(tree)) > _OURS:
         raise SqlRefusedError(
-            "An asterisk beside a list of tables is refused for tokens of one tenant, since those "
-            "lists also say how "
-            "much all tenants have: name the columns"
+            "An asterisk beside a list of tables is refused for tokens of one tenant, since those lists "
+            "also say how much all tenants have: name the columns"
         )
     sizes = sorted(_SIZES & {name.rpartition(".")[2].lower() for name in named})
     if sizes:

@@ -29,8 +29,7 @@ _LIFE: Final = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 _NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 _SCOPES_HELP: Final = (
     "What it allows: write-traces, write-metrics, write-logs (write: all three), read (answers, page, "
-    "metrics), "
-    "query (SQL), admin (what changes something). Repeatable."
+    "metrics), query (SQL), admin (what changes something). Repeatable."
 )
 
 
@@ -80,8 +79,7 @@ def create(
     end = "never" if token.expires_at is None else f"{token.expires_at:%Y-%m-%d %H:%M} UTC"
     run.note(
         f"Token {token_id} ({name}): {', '.join(sorted(token.scopes))}; tenant {tenant}; expires: {end}. "
-        "It is shown "
-        "this once; keep it where only its user can read it."
+        "It is shown this once; keep it where only its user can read it."
     )
     if len(_read(settings.data)) == 1:
         run.note(

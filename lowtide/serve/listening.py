@@ -37,8 +37,7 @@ def live_tokens(settings: Settings) -> LiveTokens:
     ):
         raise NobodyMaySendError(
             f"Lowtide would listen on {', '.join(outside)}, which others than this machine may reach, "
-            "and there is no "
-            "token with which anybody could send.",
+            "and there is no token with which anybody could send.",
             hint="Make one: `lowtide token create NAME --scope write`. Or listen on 127.0.0.1, where "
             "none is needed.",
         )

@@ -2,9 +2,9 @@
 
 LowtideError
 +-- TokenError              base
-    +-- TokenFileError          the file cannot be read, written or understood +-- UnknownTokenError
-    nobody is known by what was shown: absent, malformed, revoked, expired, never made +-- NoSuchTokenError
-    a command names a token that does not exist
+    +-- TokenFileError      the file cannot be read, written or understood
+    +-- UnknownTokenError   nobody is known by what was shown: absent, malformed, revoked, expired, never made
+    +-- NoSuchTokenError    a command names a token that does not exist
 """
 
 from __future__ import annotations
