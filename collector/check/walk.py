@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.check.compiled import address_of, compiled, part
+from ingest.compiled import address_of, compiled, part
 
 # Flags of the verdict. The first four end the walk at once, so that its count is not complete.
 MALFORMED: Final = 1  # not protobuf: truncated, overrun, or a number that does not end

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.check import walk
-from collector.check.compiled import address_of, compiled, part
 from collector.check.tables import TABLES
+from ingest.compiled import address_of, compiled, part
 from ingest.signals import Signal
 
 # Each byte of a body is held as it came, in the parsed strings, and in what is written in the end.

@@ -1,8 +1,8 @@
 """Writes whole batches of OTLP requests into the store; the engine decodes them. The loader calls it.
 
-Every request goes in as the sender wrote it, followed by three fields of ours: batch, tenant and time of
-arrival. OTLP knows no fields of these numbers, and the collector lets no unknown field pass, so that no
-sender can set them.
+Every request goes in as the sender wrote it, but for its plain attributes (`ingest.store.plain`), followed by
+three fields of ours: batch, tenant and time of arrival. OTLP knows no fields of these numbers, and the
+collector lets no unknown field pass, so that no sender can set them.
 
 The trap: a batch is stored exactly once only if every attempt has the same token, the same bytes and the
 same settings. `_PINNED` decides how the engine cuts blocks, and so belongs to that promise: never change
@@ -22,6 +22,7 @@ from typing import Final
 from ingest.signals import Signal
 from ingest.store.engine import Engine, Session
 from ingest.store.errors import StoreConfigError
+from ingest.store.plain import plain
 
 TABLES: Final = {Signal.TRACES: "otlp_traces", Signal.METRICS: "otlp_metrics", Signal.LOGS: "otlp_logs"}
 RAW_TABLES: Final = {
@@ -87,7 +88,7 @@ class OtlpWriter:
         session = self._opened()
         schema = _schema(signal, embedded=self._engine.is_embedded)
         settings = _PINNED | schema | {"insert_deduplication_token": token}
-        payload = b"".join(_framed(batch_id, requests))
+        payload = b"".join(_framed(signal, batch_id, requests))
         session.insert_raw(TABLES[signal], payload, fmt="Protobuf", settings=settings)
 
     def holds(self, signal: Signal, batch_id: int) -> bool:
@@ -107,7 +108,7 @@ class OtlpWriter:
             self._session.close()
 
 
-def _framed(batch_id: int, requests: Iterable[Request]) -> Iterable[bytes]:
+def _framed(signal: Signal, batch_id: int, requests: Iterable[Request]) -> Iterable[bytes]:
     head = _varint(_BATCH_FIELD << 3 | _VARINT) + _varint(batch_id)
     for request in requests:
         tenant = request.tenant.encode()
@@ -116,8 +117,9 @@ def _framed(batch_id: int, requests: Iterable[Request]) -> Iterable[bytes]:
             _varint(_TENANT_FIELD << 3 | _BYTES), _varint(len(tenant)), tenant,
             _varint(_RECEIVED_FIELD << 3 | _FIXED64), struct.pack("<Q", request.received_ns),
         ))  # fmt: skip
-        yield _varint(len(request.body) + len(tail))
-        yield request.body
+        body = plain(signal, request.body)
+        yield _varint(len(body) + len(tail))
+        yield body
         yield tail
 
 

@@ -78,10 +78,10 @@ class ServerParts:
         self._use = UseNotes(self._tokens)
 
     def open_spool(self) -> None:
-        """Open the spool, and start fetching what the collector has compiled."""
+        """Open the spool, and start fetching what is compiled."""
         from ingest.spool.spool import Spool
 
-        threading.Thread(target=_prepare_collector, name="prepare-collector", daemon=True).start()
+        threading.Thread(target=_prepare, name="prepare", daemon=True).start()
         self._spool = Spool.open(spool_directory(self.settings), self.settings.spool, registry=self.registry)
 
     def open_engine(self) -> None:
@@ -247,11 +247,13 @@ def _there(part: T | None) -> T:
     return part
 
 
-def _prepare_collector() -> None:
-    """Import and warm up what the collector needs, beside the steps that wait for the engine."""
-    from collector.check.check import warm_up
+def _prepare() -> None:
+    """Import and warm up what is compiled, beside the steps that wait for the engine."""
+    from collector.check import check
+    from ingest.store import plain
 
     try:
-        warm_up()
+        check.warm_up()
+        plain.warm_up()
     except Exception:
-        log.debug("Preparing the collector failed", exc_info=True)
+        log.debug("Warming up failed", exc_info=True)

@@ -1,5 +1,6 @@
 Array(Tuple(
         attributes ${key_values},
+        text Map(LowCardinality(String), String),
         start_time_unix_nano UInt64,
         time_unix_nano UInt64,
         count UInt64,

@@ -13,7 +13,7 @@
             ${resource_names},
             scope_entry.scope.name AS scope_name,
             scope_entry.scope.version AS scope_version,
-            ${attribute_map(scope_entry.scope.attributes)} AS scope_attributes,
+            ${attributes_of(scope_entry.scope)} AS scope_attributes,
             scope_entry.schema_url AS scope_schema_url,
             scope_entry.metrics AS metrics
         FROM

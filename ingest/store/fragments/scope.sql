@@ -1,1 +1,1 @@
-Tuple(name String, version String, attributes ${key_values})
+Tuple(name String, version String, attributes ${key_values}, text Map(LowCardinality(String), String))

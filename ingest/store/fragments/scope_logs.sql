@@ -7,6 +7,7 @@ Array(Tuple(
         severity_text String,
         body ${any_value},
         attributes ${key_values},
+        text Map(LowCardinality(String), String),
         flags UInt32,
         trace_id String,
         span_id String,

@@ -10,6 +10,7 @@ Array(Tuple(
         start_time_unix_nano UInt64,
         end_time_unix_nano UInt64,
         attributes ${key_values},
+        text Map(LowCardinality(String), String),
         events Array(Tuple(time_unix_nano UInt64, name String, attributes ${key_values})),
         links Array(Tuple(trace_id String, span_id String, trace_state String, attributes ${key_values})),
         status Tuple(message String, code Int32),

@@ -25,6 +25,7 @@ from collector.check.tables import REQUESTS
 from collector.errors import CollectorError
 from collector.refusals import TooLargeError
 from ingest.signals import Signal
+from ingest.store import plain
 from ingest.store.engine import Engine, Session
 from ingest.store.otlp import RAW_TABLES, OtlpWriter, Request
 
@@ -175,3 +176,73 @@ def test_nothing_that_is_let_in_makes_an_insert_fail(
     )
     assert stored == items
     assert volume == items
+
+
+SHOWN = {
+    Signal.TRACES: ("otel_traces",),
+    Signal.LOGS: ("otel_logs",),
+    Signal.METRICS: tuple(
+        f"otel_metrics_{kind}" for kind in ("gauge", "sum", "histogram", "exponential_histogram", "summary")
+    ),
+}
+
+
+def rows_of(session: Session, signal: Signal, tenant: str) -> list[list[str]]:
+    """What is stored of a tenant: the attributes of a map in any order, the rows too."""
+    found = []
+    for table in SHOWN[signal]:
+        columns = session.rows(
+            "SELECT name, type FROM system.columns WHERE database = currentDatabase()"
+            " AND table = {table:String} AND name NOT IN ('tenant', '_batch')"
+            " AND default_kind = '' ORDER BY position",
+            {"table": table},
+        )
+        shown = ", ".join(_sorted(f"`{name}`", kind) for name, kind in columns)
+        found.append(
+            sorted(
+                str(row)
+                for row in session.rows(
+                    f"SELECT {shown} FROM {table} WHERE tenant = {{tenant:String}}",  # noqa: S608 - names of ours
+                    {"tenant": tenant},
+                )
+            )
+        )
+    return found
+
+
+def _sorted(name: str, kind: str) -> str:
+    pairs = "'Array(Tuple(String, String))'"
+    if kind.startswith("Map("):
+        return f"arraySort(CAST({name}, {pairs}))"
+    if kind.startswith("Array(Map("):
+        return f"arrayMap(one -> arraySort(CAST(one, {pairs})), {name})"
+    return f"toString({name})"
+
+
+@pytest.mark.timeout(100_000 if EXAMPLES > 100 else 300)
+@pytest.mark.parametrize("signal", Signal)
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_plain_attributes_are_stored_as_the_engine_would(
+    migrated: Engine, session: Session, signal: Signal, data: st.DataObject
+) -> None:
+    """The same rows, whether the loader writes plain attributes as text or the engine does."""
+    message = REQUESTS[signal]()
+    fill(message, data.draw(messages(REQUESTS[signal].DESCRIPTOR, 9)))
+    with_ids(signal, message)
+    try:
+        checked = check(signal, message.SerializeToString(), gate=GATE, now_ns=NOW_NS)
+    except (TooLargeError, CollectorError):
+        return
+    by_loader, by_engine = f"fuzz-{uuid4().hex}", f"fuzz-{uuid4().hex}"
+    writer = OtlpWriter(migrated)
+    try:
+        for tenant, longest in ((by_loader, plain.MAX_BYTES), (by_engine, 0)):
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(plain, "MAX_BYTES", longest)
+                batch = time.time_ns() // 1000
+                writer.insert(signal, batch, uuid4().hex, [Request(tenant, NOW_NS, checked.body)])
+    finally:
+        writer.close()
+
+    assert rows_of(session, signal, by_loader) == rows_of(session, signal, by_engine)

@@ -14,7 +14,7 @@ SELECT
     if(span.kind BETWEEN 0 AND 5, span.kind, 0)::UInt8 AS kind,
     span.start_time_unix_nano AS start_ns,
     span.end_time_unix_nano AS end_ns,
-    ${attribute_map(span.attributes)} AS attributes,
+    ${attributes_of(span)} AS attributes,
     span.flags AS flags,
     if(span.status.code BETWEEN 0 AND 2, span.status.code, 0)::UInt8 AS status_code,
     span.status.message AS status_message,
@@ -38,7 +38,7 @@ FROM
         resource['telemetry.sdk.name'] = 'envoy' OR container IN ('istio-proxy', 'linkerd-proxy') AS is_proxy,
         scope_entry.scope.name AS scope_name,
         scope_entry.scope.version AS scope_version,
-        ${attribute_map(scope_entry.scope.attributes)} AS scope_attributes,
+        ${attributes_of(scope_entry.scope)} AS scope_attributes,
         scope_entry.schema_url AS scope_schema_url,
         arrayJoin(scope_entry.spans) AS span
     FROM

@@ -14,7 +14,7 @@ SELECT
     if(record.severity_number BETWEEN 0 AND 255, record.severity_number, 0)::UInt8 AS severity_number,
     record.severity_text AS severity_text,
     ${value_text(record.body)} AS body,
-    ${attribute_map(record.attributes)} AS attributes,
+    ${attributes_of(record)} AS attributes,
     record.flags AS flags,
     lower(hex(record.trace_id)) AS trace_id,
     lower(hex(record.span_id)) AS span_id,
@@ -25,7 +25,7 @@ FROM
         ${resource_names},
         scope_entry.scope.name AS scope_name,
         scope_entry.scope.version AS scope_version,
-        ${attribute_map(scope_entry.scope.attributes)} AS scope_attributes,
+        ${attributes_of(scope_entry.scope)} AS scope_attributes,
         scope_entry.schema_url AS scope_schema_url,
         arrayJoin(scope_entry.log_records) AS record
     FROM

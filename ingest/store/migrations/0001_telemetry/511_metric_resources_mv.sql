@@ -14,7 +14,7 @@ FROM
         _batch,
         tenant,
         received_ns,
-        ${attribute_map(entry.resource.attributes)} AS resource,
+        ${attributes_of(entry.resource)} AS resource,
         entry.schema_url AS resource_schema_url,
         entry.scope_metrics AS scope_metrics
     FROM

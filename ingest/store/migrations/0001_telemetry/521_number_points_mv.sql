@@ -2,7 +2,7 @@
 CREATE MATERIALIZED VIEW IF NOT EXISTS number_points_mv TO number_points AS
 SELECT
     ${metric_names},
-    ${attribute_map(point.attributes)} AS attributes,
+    ${attributes_of(point)} AS attributes,
     ${fingerprint} AS fingerprint,
     point.start_time_unix_nano AS start_ns,
     point.time_unix_nano AS time_ns,

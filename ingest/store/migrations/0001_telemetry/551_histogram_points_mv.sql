@@ -1,7 +1,7 @@
 CREATE MATERIALIZED VIEW IF NOT EXISTS histogram_points_mv TO histogram_points AS
 SELECT
     ${metric_names},
-    ${attribute_map(point.attributes)} AS attributes,
+    ${attributes_of(point)} AS attributes,
     ${fingerprint} AS fingerprint,
     point.start_time_unix_nano AS start_ns,
     point.time_unix_nano AS time_ns,

@@ -13,7 +13,7 @@ from numba.core import caching, config
 from numba.core.errors import TypingError
 from structlog.testing import capture_logs
 
-from collector.check.compiled import compiled
+from ingest.compiled import compiled
 
 SIGNATURE = "int64(int64)"
 

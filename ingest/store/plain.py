@@ -1,0 +1,331 @@
+"""Writes the plain attributes of a request - text, integers, booleans - as pairs of strings, which the engine
+reads as a map at once. `ingest.store.otlp` calls it for every request it inserts.
+
+The engine can do the same from OTLP's own form, and does so for whatever is left in it: doubles, bytes, lists
+and maps. But an attribute there is a row of seven nullable columns and two nested ones, and choosing among
+them for each of twenty attributes was a fifth of all the work of storing a span (ADR 11).
+
+The request keeps its shape; a message's plain attributes move into its field `TEXT`, in their order. Lengths
+on the way to them are written with four bytes each, since they are known only afterwards. The trap: nothing
+may get lost. What is not understood is copied, and a request that cannot be walked is returned as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.compiled import address_of, compiled, part
+from ingest.signals import Signal
+
+TEXT: Final = 1000
+"""A field `map<string, string>` that no message of OTLP has, nor is to have."""
+MAX_BYTES: Final = 1 << 26
+"""Longer requests are left alone: what is written may be four times as long, and its lengths must fit."""
+
+_FIELDS: Final = 32  # numbers of fields that the table has room for
+_LENGTH_BYTES: Final = 4
+_DEPTH: Final = 8
+_GROWTH: Final = 4
+"""No field is written more than so many times as long: an attribute of two bytes (nothing in it) becomes
+seven, a message of two bytes five, all others grow less. Nothing guards a write, so this must hold."""
+_ATTRIBUTES: Final = -1
+_FAILED: Final = -1
+
+# Values of an attribute, by the tag before them.
+_STRING: Final = 0x0A
+_BOOL: Final = 0x10
+_INT: Final = 0x18
+_NEGATIVE: Final = 0x19  # an _INT below zero
+_TRUE: Final = int.from_bytes(b"true", "little")
+_FALSE: Final = int.from_bytes(b"false", "little")
+_MINUS: Final = ord("-")
+
+Memory: TypeAlias = Any
+Rewrite: TypeAlias = Callable[[bytes, NDArray[np.int64], NDArray[np.uint8]], int]
+_SIGNATURE: Final = "int64(Bytes(uint8, 1, 'C'), int64[::1], uint8[::1])"
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """The fields that lead to attributes, and the one that holds some (0: none)."""
+
+    attributes: int = 0
+    below: Mapping[int, _Message] = field(default_factory=dict)
+
+
+def _request(scope_of: _Message) -> _Message:
+    return _Message(below={1: _Message(below={1: _Message(1), 2: scope_of})})
+
+
+def _scope(record: _Message) -> _Message:
+    return _Message(below={1: _Message(3), 2: record})
+
+
+def _points(attributes: int) -> _Message:
+    return _Message(below={1: _Message(attributes)})
+
+
+_METRIC: Final = _Message(below={5: _points(7), 7: _points(7), 9: _points(9), 10: _points(1), 11: _points(7)})
+_SHAPES: Final = {
+    Signal.TRACES: _request(_scope(_Message(9))),
+    Signal.METRICS: _request(_scope(_METRIC)),
+    Signal.LOGS: _request(_scope(_Message(6))),
+}
+"""Numbers of opentelemetry/proto 1.x. Attributes of events, links and exemplars stay as they are."""
+
+
+def plain(signal: Signal, body: bytes) -> bytes:
+    """A request that says the same, its plain attributes in `TEXT`; the same request if it cannot be walked,
+    or is longer than `MAX_BYTES`."""
+    if len(body) > MAX_BYTES:
+        return body
+    written = np.empty(_GROWTH * len(body), np.uint8)
+    size = _load()(body, _table(signal), written)
+    return body if size == _FAILED else written[:size].tobytes()
+
+
+def warm_up() -> None:
+    """Load the compiled code, or compile it (some seconds), so that no batch has to wait for it."""
+    plain(Signal.TRACES, b"")
+
+
+@cache
+def _table(signal: Signal) -> NDArray[np.int64]:
+    """By message and field: the message below, or `_ATTRIBUTES`, or 0 for what is copied."""
+    messages = [_SHAPES[signal]]
+    table: list[list[int]] = []
+    for message in messages:
+        row = [0] * _FIELDS
+        if message.attributes:
+            row[message.attributes] = _ATTRIBUTES
+        for number, below in message.below.items():
+            row[number] = len(messages)
+            messages.append(below)
+        table.append(row)
+    return np.array(table, np.int64).ravel()
+
+
+@cache
+def _load() -> Rewrite:
+    return compiled(_SIGNATURE, _rewrite)
+
+
+# The parts below read from `at` up to `end`. Where they return a position, a negative one means failure.
+
+
+@part
+def _number(memory: Memory, at: int, end: int) -> tuple[Any, int]:
+    """A varint and where it ended."""
+    value = np.uint64(0)
+    shift = 0
+    while at < end and shift < 70:
+        byte = int(memory[at])
+        at += 1
+        value |= np.uint64(byte & 0x7F) << np.uint64(shift)
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    return np.uint64(0), _FAILED
+
+
+@part
+def _size(memory: Memory, at: int, end: int) -> tuple[Any, int]:
+    """A length that fits before `end`, and where what it is of begins."""
+    if at < end and memory[at] < 0x80:
+        size, at = np.int64(memory[at]), at + 1
+    else:
+        number, at = _number(memory, at, end)
+        if at < 0 or number > np.uint64(end):
+            return np.int64(0), _FAILED
+        size = np.int64(number)
+    return (size, at) if size <= end - at else (np.int64(0), _FAILED)
+
+
+@part
+def _copy(memory: Memory, at: int, end: int, out: Memory, to: int) -> int:
+    for place in range(end - at):
+        out[to + place] = memory[at + place]
+    return to + end - at
+
+
+@part
+def _put(out: Memory, to: int, number: int) -> int:
+    """Write a varint."""
+    while number > 0x7F:
+        out[to] = number & 0x7F | 0x80
+        number >>= 7
+        to += 1
+    out[to] = number
+    return to + 1
+
+
+@part
+def _varint_bytes(number: int) -> int:
+    size = 1
+    while number > 0x7F:
+        number >>= 7
+        size += 1
+    return size
+
+
+@part
+def _decimal_bytes(magnitude: Any) -> int:
+    size = 1
+    while magnitude > np.uint64(9):
+        magnitude //= np.uint64(10)
+        size += 1
+    return size
+
+
+@part
+def _put_decimal(out: Memory, to: int, magnitude: Any, size: int) -> int:
+    for place in range(to + size - 1, to - 1, -1):
+        rest = magnitude // np.uint64(10)
+        out[place] = 48 + np.int64(magnitude - rest * np.uint64(10))
+        magnitude = rest
+    return to + size
+
+
+@part
+def _put_word(out: Memory, to: int, word: int, size: int) -> int:
+    """Write up to eight characters, given as one number."""
+    for place in range(size):
+        out[to + place] = word >> (8 * place) & 0xFF
+    return to + size
+
+
+@part
+def _read_value(memory: Memory, at: int, end: int) -> tuple[int, int, int, Any]:
+    """What an AnyValue holds: its kind (`_FAILED`: not a plain one), where text begins, how many characters
+    it takes as text, and the magnitude of a number."""
+    if at == end:
+        return _STRING, at, 0, np.uint64(0)
+    kind = int(memory[at])
+    if kind == _STRING:
+        size, at = _size(memory, at + 1, end)
+        return (kind if at + size == end else _FAILED), at, size, np.uint64(0)
+    if kind not in (_INT, _BOOL):
+        return _FAILED, at, 0, np.uint64(0)
+    number, at = _number(memory, at + 1, end)
+    if at != end:
+        return _FAILED, at, 0, number
+    if kind == _BOOL:
+        return kind, at, 4 if number else 5, number
+    if number >> np.uint64(63):
+        number = ~number + np.uint64(1)
+        return _NEGATIVE, at, 1 + _decimal_bytes(number), number
+    return kind, at, _decimal_bytes(number), number
+
+
+@part
+def _put_value(memory: Memory, kind: int, at: int, size: int, number: Any, out: Memory, to: int) -> int:
+    """Write as text what `_read_value` has found."""
+    if kind == _STRING:
+        return _copy(memory, at, at + size, out, to)
+    if kind == _BOOL:
+        return _put_word(out, to, _TRUE if number else _FALSE, size)
+    if kind == _NEGATIVE:
+        out[to] = _MINUS
+        return _put_decimal(out, to + 1, number, size - 1)
+    return _put_decimal(out, to, number, size)
+
+
+@part
+def _put_pair(memory: Memory, at: int, end: int, out: Memory, to: int) -> int:
+    """Write the attribute that lies there as a pair of strings; fails if its value is not a plain one."""
+    key_at, key_size = at, 0
+    if at < end and memory[at] == 0x0A:
+        key_size, key_at = _size(memory, at + 1, end)
+        if key_at < 0:
+            return _FAILED
+        at = key_at + key_size
+    if at < end:
+        if memory[at] != 0x12:
+            return _FAILED
+        whole, at = _size(memory, at + 1, end)
+        if at < 0 or at + whole != end:
+            return _FAILED
+    kind, at, size, number = _read_value(memory, at, end)
+    if kind == _FAILED:
+        return _FAILED
+    to = _put(out, to, TEXT << 3 | 2)
+    to = _put(out, to, 2 + _varint_bytes(key_size) + key_size + _varint_bytes(size) + size)
+    out[to] = 0x0A
+    to = _copy(memory, key_at, key_at + key_size, out, _put(out, to + 1, key_size))
+    out[to] = 0x12
+    return _put_value(memory, kind, at, size, number, out, _put(out, to + 1, size))
+
+
+@part
+def _skip(memory: Memory, wire: Any, at: int, end: int) -> int:
+    """Where a field without a length ends."""
+    if wire == 0:
+        return _number(memory, at, end)[1]
+    at += 8 if wire == 1 else 4
+    return at if wire in (1, 5) and at <= end else _FAILED
+
+
+@part
+def _put_length(out: Memory, at: int, to: int) -> None:
+    """Fill in the length of the message that was written up to `to`."""
+    size = to - at - _LENGTH_BYTES
+    for place in range(_LENGTH_BYTES):
+        out[at + place] = size >> (7 * place) & 0x7F | (0x80 if place < _LENGTH_BYTES - 1 else 0)
+
+
+def _rewrite(body: bytes, table: NDArray[np.int64], written: NDArray[np.uint8]) -> int:
+    """How many bytes were written; `_FAILED` if the body cannot be walked. There is room for `_GROWTH` times
+    its length."""
+    memory = address_of(body)
+    meaning = address_of(table)
+    out = address_of(written)
+    ends = np.empty(_DEPTH, np.int64)
+    messages = np.empty(_DEPTH, np.int64)
+    lengths = np.empty(_DEPTH, np.int64)
+    top = 0
+    ends[0], messages[0], lengths[0] = len(body), 0, 0
+    at = to = 0
+    while True:
+        end = ends[top]
+        if at == end:
+            if top == 0:
+                return to
+            _put_length(out, lengths[top], to)
+            top -= 1
+            continue
+        start = at
+        tag, at = _number(memory, at, end)
+        if at < 0:
+            return _FAILED
+        wire = np.int64(tag & np.uint64(7))
+        if wire != 2:
+            at = _skip(memory, wire, at, end)
+            if at < 0:
+                return _FAILED
+            to = _copy(memory, start, at, out, to)
+            continue
+        size, content = _size(memory, at, end)
+        if content < 0:
+            return _FAILED
+        number = tag >> np.uint64(3)
+        what = meaning[messages[top] * _FIELDS + np.int64(number)] if number < np.uint64(_FIELDS) else 0
+        if what > 0:
+            to = _copy(memory, start, at, out, to)
+            top += 1
+            ends[top], messages[top], lengths[top] = content + size, what, to
+            to += _LENGTH_BYTES
+            at = content
+            continue
+        at = content + size
+        if what == _ATTRIBUTES:
+            after = _put_pair(memory, content, at, out, to)
+            if after >= 0:
+                to = after
+                continue
+        to = _copy(memory, start, at, out, to)
