@@ -1,0 +1,97 @@
+"""Makes many different requests of a few: the same records at other times, under other ids.
+
+What is sent twice in the same bytes is recognised and not stored again, and what always has the same times
+and ids is easier to sort and compress than telemetry is. So each request is its own: its times follow those
+of the request before as the seconds of the measurement go by, and its ids are drawn anew.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from bench.requests import Load, bodies
+from ingest.signals import Signal
+
+KINDS = 64
+"""Requests that are made in full; the others are variants of those."""
+_REQUESTS: dict[Signal, Any] = {
+    Signal.TRACES: ExportTraceServiceRequest,
+    Signal.METRICS: ExportMetricsServiceRequest,
+    Signal.LOGS: ExportLogsServiceRequest,
+}
+_TIMES = {"start_time_unix_nano", "end_time_unix_nano", "time_unix_nano", "observed_time_unix_nano"}
+_IDS = {"trace_id", "span_id", "parent_span_id"}
+_POINT_S = 10
+"""A series is collected every ten seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A request, and where its times (8 bytes, ns) and ids lie in it."""
+
+    body: NDArray[np.uint8]
+    times: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    """Each byte of an id."""
+    newest_ns: int
+
+
+def variants(load: Load, count: int, seconds: float, seed: int = 1) -> Iterator[bytes]:
+    """So many requests as if they had been made one after the other during the last `seconds`; the points of
+    metrics every ten seconds."""
+    draw = np.random.default_rng(seed)
+    kinds = [_kind(load.signal, body) for body in bodies(load, min(count, KINDS), seed)]
+    rounds = -(-count // KINDS)
+    step_ns = _POINT_S * 10**9 if load.signal is Signal.METRICS else int(seconds * 1e9 / max(1, count))
+    now_ns = time.time_ns()
+    for number in range(count):
+        kind = kinds[number % KINDS]
+        steps = number // KINDS - rounds if load.signal is Signal.METRICS else number - count
+        yield _variant(kind, now_ns + steps * step_ns - kind.newest_ns, draw)
+
+
+def _variant(kind: _Kind, later_ns: int, draw: np.random.Generator) -> bytes:
+    body = kind.body.copy()
+    places = kind.times[:, None] + np.arange(8)
+    times = body[places].view("<i8") + later_ns
+    body[places] = times.view(np.uint8)
+    body[kind.ids] = draw.integers(1, 256, len(kind.ids), np.uint8)
+    return body.tobytes()
+
+
+def _kind(signal: Signal, body: bytes) -> _Kind:
+    times: list[int] = []
+    ids: list[int] = []
+    newest_ns = 0
+    at = 0
+    for name, value in _fields(_REQUESTS[signal].FromString(body)):
+        wanted = struct.pack("<Q", value) if name in _TIMES else value
+        at = body.index(wanted, at)
+        if name in _TIMES:
+            newest_ns = max(newest_ns, value)
+            times.append(at)
+        else:
+            ids.extend(range(at, at + len(wanted)))
+        at += len(wanted)
+    return _Kind(np.frombuffer(body, np.uint8), np.array(times, np.int64), np.array(ids, np.int64), newest_ns)
+
+
+def _fields(message: Message) -> Iterator[tuple[str, Any]]:
+    """Times and ids in the order in which they are written."""
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for each in value if field.is_repeated else [value]:
+                yield from _fields(each)
+        elif field.name in _TIMES or field.name in _IDS:
+            yield field.name, value
