@@ -55,6 +55,8 @@ format: $(DEV) ## Format the code and mend what can be mended
 docs: $(DEV) ## Write the generated pages of the documentation
 	$(BIN)/lowtide config docs > docs/settings.md.new
 	mv docs/settings.md.new docs/settings.md
+	$(BIN)/lowtide conformance list --output markdown > docs/conformance-rules.md.new
+	mv docs/conformance-rules.md.new docs/conformance-rules.md
 
 .PHONY: bench
 bench: $(RUNTIME) ## Measure, and write the results to bench/results/

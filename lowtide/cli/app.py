@@ -38,6 +38,7 @@ _ORDER = (
     "token",
     "spool",
     "migrate",
+    "conformance",
     "config",
 )
 """In the order in which a newcomer needs them; others follow by name."""

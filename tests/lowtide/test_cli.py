@@ -90,7 +90,7 @@ class TestHelp:
 
     def test_completion_can_be_installed(self) -> None:
         done = python(
-            "-m", "lowtide", _LOWTIDE_COMPLETE="complete_bash", COMP_WORDS="lowtide conf", COMP_CWORD="1"
+            "-m", "lowtide", _LOWTIDE_COMPLETE="complete_bash", COMP_WORDS="lowtide confi", COMP_CWORD="1"
         )
 
         assert done.stdout.split() == ["config"]
