@@ -1,0 +1,131 @@
+"""What must be true of a store after any fault: acknowledged = stored by identity, no duplicate, rollups
+equal what the raw rows give when they are counted again. Asked of a running server; the telemetry is that of
+`support.load`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from support.load import MIDNIGHT_NS, SECOND_NS
+
+IDENTITIES = {
+    "traces": "SELECT reinterpretAsUInt64(reverse(unhex(SpanId))) AS id FROM otel_traces",
+    "metrics": "SELECT toUInt64(Value) AS id FROM metric_samples",
+    "logs": "SELECT toUInt64(Body) AS id FROM otel_logs",
+}
+
+
+def check_identities(
+    server: Any, owed: Mapping[str, AbstractSet[int]], possible: Mapping[str, AbstractSet[int]]
+) -> None:
+    """What is `owed` is stored once; of what is `possible` beside it, anything may be; nothing is twice."""
+    for signal, query in IDENTITIES.items():
+        stored = Counter(int(row["id"]) for row in server.rows(query))
+        assert owed[signal] - stored.keys() == set(), f"{signal}: acknowledged and lost"
+        assert stored.keys() - owed[signal] - possible[signal] == set(), f"{signal}: never sent"
+        assert {number: count for number, count in stored.items() if count > 1} == {}, f"{signal}: doubled"
+
+
+def check_rollups(server: Any) -> None:
+    """Every rollup is what the raw rows give."""
+    assert activity(server) == activity_again(server)
+    assert red(server) == red_again(server)
+    assert volume(server) == volume_again(server)
+    for kept, again in ((USAGE, USAGE_AGAIN), (EDGES, EDGES_AGAIN)):
+        rows = server.rows(kept)
+        assert len(rows) > 10
+        assert rows == server.rows(again)
+    assert server.rows(UNNAMED) == []
+
+
+SPANS = """
+SELECT ServiceName AS service, SpanName AS operation, toUnixTimestamp64Nano(Timestamp) AS start_ns,
+    start_ns + Duration AS end_ns, StatusCode = 'Error' AS error
+FROM otel_traces
+"""
+ACTIVITY = """
+SELECT service_name AS service, toUnixTimestamp(second) AS s, sum(requests) AS requests,
+    sum(starts) AS starts, sum(start_ns) AS start_ns, sum(ends) AS ends, sum(end_ns) AS end_ns,
+    sum(errors) AS errors,
+    sum(busy_ns) AS busy_ns, sum(carried) AS carried, arraySum(mapValues(sumMap(durations))) AS n
+FROM activity_1s GROUP BY service, s
+"""
+RED = """
+SELECT service_name AS service, operation, toUnixTimestamp(minute) AS m, sum(requests) AS requests,
+    sum(spans) AS spans, sum(errors) AS errors, sum(duration_ns) AS duration_ns,
+    arraySum(mapValues(sumMap(durations))) AS n
+FROM red_1m GROUP BY service, operation, m
+"""
+USAGE = """
+SELECT toUnixTimestamp(minute) AS m, sum(cpu_usage_cores_sum) AS total, sum(cpu_usage_samples) AS n
+FROM usage_1m WHERE container = 'app' GROUP BY m ORDER BY m
+"""
+USAGE_AGAIN = """
+SELECT toUnixTimestamp(toStartOfMinute(TimeUnix)) AS m, sum(Value) AS total, count() AS n
+FROM metric_samples GROUP BY m ORDER BY m
+"""
+EDGES = "SELECT side, edge_id, span_id FROM half_edges ORDER BY ALL"
+EDGES_AGAIN = """
+SELECT 'callee' AS side, ParentSpanId AS edge_id, SpanId AS span_id
+FROM otel_traces WHERE ParentSpanId != '' ORDER BY ALL
+"""
+UNNAMED = """
+SELECT DISTINCT fingerprint FROM metric_samples
+WHERE fingerprint NOT IN (SELECT fingerprint FROM metric_series)
+"""
+Sums = dict[tuple[Any, ...], dict[str, int]]
+
+
+def activity(server: Any) -> Sums:
+    return _by_key(server.rows(ACTIVITY), "service", "s")
+
+
+def activity_again(server: Any) -> Sums:
+    found: defaultdict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    for span in server.rows(SPANS):
+        service, start, end = span["service"], int(span["start_ns"]), int(span["end_ns"])
+        first, last = found[service, start // SECOND_NS], found[service, end // SECOND_NS]
+        first.update(requests=1, starts=1, start_ns=start % SECOND_NS)
+        last.update(ends=1, end_ns=end % SECOND_NS, errors=int(span["error"]), busy_ns=end - start, n=1)
+        if start < MIDNIGHT_NS <= end:
+            found[service, MIDNIGHT_NS // SECOND_NS].update(carried=1)
+    names = ("requests", "starts", "start_ns", "ends", "end_ns", "errors", "busy_ns", "carried", "n")
+    return {key: {name: sums[name] for name in names} for key, sums in found.items()}
+
+
+def red(server: Any) -> Sums:
+    return _by_key(server.rows(RED), "service", "operation", "m")
+
+
+def red_again(server: Any) -> Sums:
+    found: defaultdict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    for span in server.rows(SPANS):
+        start, end = int(span["start_ns"]), int(span["end_ns"])
+        key = span["service"], span["operation"], end // SECOND_NS // 60 * 60
+        found[key].update(requests=1, spans=1, errors=int(span["error"]), duration_ns=end - start, n=1)
+    names = ("requests", "spans", "errors", "duration_ns", "n")
+    return {key: {name: sums[name] for name in names} for key, sums in found.items()}
+
+
+def volume(server: Any) -> dict[str, int]:
+    rows = server.rows("SELECT signal, sum(rows) AS n FROM telemetry_volume_1h GROUP BY signal")
+    return {row["signal"]: int(row["n"]) for row in rows}
+
+
+def volume_again(server: Any) -> dict[str, int]:
+    tables = {"traces": "otel_traces", "metrics": "metric_samples", "logs": "otel_logs"}
+    return {
+        signal: int(server.rows(f"SELECT count() AS n FROM {table}")[0]["n"])  # noqa: S608 - names of ours
+        for signal, table in tables.items()
+    }
+
+
+def _by_key(rows: list[dict[str, Any]], *key: str) -> Sums:
+    return {
+        tuple(row[name] for name in key): {name: int(value) for name, value in row.items() if name not in key}
+        for row in rows
+    }
