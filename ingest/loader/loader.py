@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -18,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from ingest.loader.durable import sync_filesystem
 from ingest.loader.pipe import Pipe, PipeStatus
 from ingest.loader.settings import LoaderSettings
+from ingest.loader.standstill import Standstill
 from ingest.loader.telemetry import LoaderMetrics
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolError
@@ -40,11 +42,15 @@ class Loader:
         self._drain = threading.Event()
         self._halt = threading.Event()
         self._writers = {signal: OtlpWriter(engine) for signal in Signal}
+        self._standstill = Standstill()
         metrics = LoaderMetrics(registry)
         self._pipes = {
-            signal: Pipe(signal, spool, self._writers[signal], settings, metrics, self._drain, self._halt)
+            signal: Pipe(
+                signal, spool, self._writers[signal], settings, metrics, self._drain, self._halt,
+                self._standstill,
+            )
             for signal in Signal
-        }
+        }  # fmt: skip
         self._threads = {
             signal: threading.Thread(target=pipe.run, name=f"load-{signal}", daemon=True)
             for signal, pipe in self._pipes.items()
@@ -70,6 +76,17 @@ class Loader:
         return "; ".join(
             f"{signal}: {pipe.status.failed}" for signal, pipe in self._pipes.items() if pipe.status.failed
         )
+
+    @contextmanager
+    def paused(self, timeout_s: float) -> Iterator[None]:
+        """While the block lasts nothing is inserted and the spool is not trimmed; what has been stored is
+        durable, and the spool has forgotten it.
+
+        Raises StillBusyError if a batch is under way for longer than `timeout_s`.
+        """
+        with self._standstill.stop(timeout_s):
+            self._trim()
+            yield
 
     def stop(self, timeout_s: float) -> bool:
         """Store what is waiting, for at most `timeout_s`, and end. False if something is left in the
@@ -101,7 +118,8 @@ class Loader:
             self._take_back()
             if self._cleaned.wait(self._settings.trim_interval_s):
                 return
-            self._trim()
+            with self._standstill.work():
+                self._trim()
 
     def _take_back(self) -> None:
         """Put into the spool again what somebody wants to have tried once more."""

@@ -12,7 +12,8 @@ here. So a small file is kept in reserve and given up for that.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -154,6 +155,12 @@ class Batches:
         )  # fmt: skip
 
     # --- changes
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Nothing is written while the block lasts."""
+        with self._io:
+            yield
 
     def raise_cursor(self, signal: Signal, seq: int) -> None:
         """Nothing up to a record can be read any more."""

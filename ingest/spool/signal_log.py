@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -102,6 +103,12 @@ class SignalLog:
         if self._handle is not None:
             handle, self._handle = self._handle, None
             self._files.close(handle)
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Nothing is written or deleted while the block lasts."""
+        with self._io:
+            yield
 
     # --- writing
 

@@ -25,9 +25,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -423,6 +423,17 @@ class Spool:
         return count
 
     # --- everybody's
+
+    @contextmanager
+    def still(self) -> Iterator[Path]:
+        """Its directory, in which nothing is written while the block lasts: what lies there then is a whole
+        spool. Keep it short, whoever sends waits for it. Raises SpoolFailedError."""
+        with self._trimming, ExitStack() as held:
+            self._health.check()
+            for each in self._logs.values():
+                held.enter_context(each.still())
+            held.enter_context(self._batches.still())
+            yield self._directory
 
     @property
     def failed(self) -> str:

@@ -141,6 +141,16 @@ def check_tables(session: Session) -> None:
         )
 
 
+def applied_number(session: Session) -> int | None:
+    """The last migration that was applied to a store, None before the first. Raises StoreError."""
+    return max(_applied(session), default=None)
+
+
+def newest_number() -> int:
+    """The last migration that this version knows."""
+    return max(migration.number for migration in migrations(StoreSettings()))
+
+
 def _apply_retention(session: Session, settings: StoreSettings) -> None:
     """Tables whose data is kept for another time than the settings say get the new one."""
     current = dict(

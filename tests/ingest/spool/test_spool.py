@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import struct
 import threading
+import time
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -542,3 +545,42 @@ class TestRoom:
     def test_settings_that_leave_no_room_are_refused(self) -> None:
         with pytest.raises(ValueError, match="raise it or lower segment_bytes"):
             SpoolSettings(limit_bytes=512 * 1024)
+
+
+def test_a_copy_of_a_still_directory_is_a_whole_spool(tmp_path: Path) -> None:
+    """Taken over and over while others append and a loader batches and trims."""
+    small = SpoolSettings(segment_bytes=4096, group_commit_ms=0)
+    acknowledged: list[int] = []
+    stop = threading.Event()
+
+    def send(spool: Spool) -> None:
+        while not stop.is_set():
+            acknowledged.append(spool.append(Signal.LOGS, "t", bytes(900), items=1, received_ns=1).result(30))
+
+    def load(spool: Spool) -> None:
+        while not stop.is_set():
+            records = spool.read(Signal.LOGS, spool.cursor(Signal.LOGS), max_bytes=5000, max_records=5)
+            if records:
+                spool.finish_batch(spool.begin_batch(Signal.LOGS, records))
+                spool.trim(spool.trim_mark())
+
+    with Spool.open(tmp_path / "spool", small) as spool:
+        threads = [threading.Thread(target=each, args=(spool,)) for each in (send, send, load)]
+        for thread in threads:
+            thread.start()
+        for number in range(10):
+            copy = tmp_path / f"copy-{number}"
+            with spool.still() as directory:
+                owed, cursor = set(acknowledged), spool.cursor(Signal.LOGS)
+                shutil.copytree(directory, copy)
+            with Spool.open(copy, small) as copied:
+                status = copied.status().signals[list(Signal).index(Signal.LOGS)]
+                assert (status.lost_records, status.cursor) == (0, cursor)
+                found = copied.read(Signal.LOGS, cursor, max_bytes=10**9, max_records=10**6)
+                assert {seq for seq in owed if seq > cursor} <= {record.seq for record in found}
+                assert status.last_seq <= max(owed, default=0) + 2
+            time.sleep(0.02)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert len(acknowledged) > 10
