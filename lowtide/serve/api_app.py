@@ -16,6 +16,7 @@ from api.desk import Desk
 from api.health import health_router
 from api.page import page_router
 from api.pipeline import PipelineState, pipeline_router
+from api.snapshots import Snapshots, snapshots_router
 from api.sql.router import sql_router
 from api.sql.telemetry import REGISTRY as SQL_REGISTRY
 from api.telemetry import REGISTRY as API_REGISTRY
@@ -43,6 +44,10 @@ class Running(Protocol):
     @property
     def tokens(self) -> LiveTokens:
         """Who may do what."""
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """Holds the data directory for a backup."""
 
     def state(self) -> PipelineState:
         """Where telemetry stands."""
@@ -74,6 +79,7 @@ def api_app(parts: Running) -> FastAPI:
             pipeline_router(state),
             answers_router(parts.engine, basis, desk),
             demo_router(parts.engine, parts.demo),
+            snapshots_router(parts.snapshots),
             page_router(parts.engine, basis, state, lambda: parts.addresses().as_record(), desk),
         ],
         open=[sql_router(parts.engine, settings.api.sql)] if settings.api.sql.enabled else [],

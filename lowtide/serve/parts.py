@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ingest.store.engine import Engine
     from lowtide.serve.listener import ApiListener
     from lowtide.serve.pipeline import PipelineReader
+    from lowtide.serve.snapshots import ServerSnapshots
     from lowtide.settings import Settings
     from lowtide.tokens.live import LiveTokens
 
@@ -59,6 +60,7 @@ class ServerParts:
         self._use: UseNotes | None = None
         self._spool: Spool | None = None
         self._engine: Engine | None = None
+        self._snapshots: ServerSnapshots | None = None
         self._loader: Loader | None = None
         self._collector: OtlpServer | None = None
         self._api: ApiListener | None = None
@@ -88,7 +90,10 @@ class ServerParts:
         """Say where the store is, and that its tables are to be brought up to date when it is reached."""
         from ingest.store.engine import Engine
         from ingest.store.migrate import migrate
+        from lowtide.serve.snapshots import ServerSnapshots, forget_snapshot
 
+        forget_snapshot(self.settings.data, self.target)
+        self._snapshots = ServerSnapshots(self.settings.data, self)
         self._engine = Engine(self.target, lambda session: migrate(session, self.settings.store))
 
     def migrate(self) -> None:
@@ -161,6 +166,16 @@ class ServerParts:
     def tokens(self) -> LiveTokens:
         """Who may do what."""
         return _there(self._tokens)
+
+    @property
+    def loader(self) -> Loader:
+        """The running loader."""
+        return _there(self._loader)
+
+    @property
+    def snapshots(self) -> ServerSnapshots:
+        """Holds the data directory for a backup."""
+        return _there(self._snapshots)
 
     def addresses(self) -> Addresses:
         """Where everything listens."""

@@ -1,0 +1,49 @@
+"""Holds the moment of a backup where no server runs. `lowtide backup` calls it.
+
+The same engine holds the store as in a server, under the same locks. The trap: the spool is not opened,
+because opening repairs and notes things; its files are taken as they are, as after a kill.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingest.spool.place import lock_directory
+from ingest.store.engine import Engine
+from ingest.store.target import Embedded
+from lowtide.backup.cut import take_cut
+from lowtide.instance_lock import InstanceLock
+from lowtide.store_access import spool_directory, target_of
+
+if TYPE_CHECKING:
+    from lowtide.settings import Settings
+
+
+def hold_here(settings: Settings) -> None:
+    """Hold the data directory as it is now. Raises AlreadyRunningError, SpoolError, StoreError, BackupError,
+    OSError."""
+    target = target_of(settings)
+    with ExitStack() as closing:
+        closing.callback(InstanceLock.acquire(settings.data).release)
+        engine = None
+        if isinstance(target, Embedded) and target.directory.is_dir():
+            engine = Engine.open(target)
+            closing.callback(engine.close)
+        take_cut(settings.data, _locked(spool_directory(settings)), target, engine)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[Path]:
+    """The spool's directory, while nobody has it open."""
+    if not directory.is_dir():
+        yield directory
+        return
+    handle = lock_directory(directory)
+    try:
+        yield directory
+    finally:
+        os.close(handle)

@@ -1,0 +1,151 @@
+"""A backup of a server under load, restored elsewhere after the server was killed: whatever was acknowledged
+before the backup began is stored there exactly once, and goes on from there."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.load import Load, Told
+from support.oracle import check_identities, check_rollups
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+
+NEVER_TRIMMED = ("--set", "loader.interval_ms=20", "--set", "loader.trim_interval_s=3600")
+"""So that every batch is still in the spool."""
+SELDOM = ("--set", "loader.interval_ms=1500", "--set", "loader.trim_interval_s=0.2")
+"""So that some is stored, and some waits."""
+
+
+def lowtide(launch: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "lowtide", *arguments], env=launch.environment, cwd=launch.folder,
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def done(launch: Any, *arguments: str) -> str:
+    """The same, which must succeed; what it said on stdout."""
+    ran = lowtide(launch, *arguments)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_under_load(launch: Any) -> None:
+    told = Told()
+    server = launch.serve(*SELDOM)
+    data, backup, other = server.data, launch.folder / "backup", launch.folder / "restored"
+    with Load(told, server.wait_ready(), 1):
+        time.sleep(1.0)
+        owed = copy.deepcopy(told.acknowledged)
+        done(launch, "backup", str(backup), "--data", str(data))
+        time.sleep(0.2)
+        server.kill()
+
+    done(launch, "restore", str(backup), "--data", str(other))
+    restored = launch.serve(data=other)
+    restored.wait_stored()
+
+    # What was acknowledged while the backup was made, or later, may be in it.
+    possible = {signal: told.acknowledged[signal] | told.unknown[signal] for signal in told.acknowledged}
+    assert all(len(ids) > 100 for ids in owed.values())
+    check_identities(restored, owed, possible)
+    check_rollups(restored)
+
+    # It goes on: new telemetry is stored once as well, the original too is as it was.
+    with Load(told, restored.wait_ready(), 2):
+        time.sleep(0.5)
+    restored.wait_stored()
+    check_rollups(restored)
+    assert restored.stop() == 0, restored.told()
+    assert not (data / "snapshot").exists()
+
+
+def test_a_batch_the_store_has_and_the_spool_does_not_know_of(launch: Any, tmp_path: Path) -> None:
+    """Killed between inserts and their notes: the copy knows the batches by their tokens."""
+    told = Told()
+    server = launch.serve(*NEVER_TRIMMED)
+    with Load(told, server.wait_ready(), 3):
+        time.sleep(0.7)
+    server.wait_stored()
+    server.kill()
+    backup, other = tmp_path / "backup", tmp_path / "restored"
+
+    done(launch, "backup", str(backup), "--data", str(server.data))
+    # As if the kill had come earlier: no batch counts as finished.
+    _forget_finished(backup / "data" / "spool" / "batches.log")
+    _renew_sums(backup, "spool/batches.log")
+    done(launch, "restore", str(backup), "--data", str(other))
+    restored = launch.serve(data=other)
+    restored.wait_stored()
+
+    check_identities(restored, told.acknowledged, told.unknown)
+    check_rollups(restored)
+
+
+def test_a_stopped_one_twice(launch: Any, tmp_path: Path) -> None:
+    server = launch.serve()
+    server.send_log("7")
+    server.wait_stored()
+    assert server.stop() == 0
+    (server.data / "other.json").write_text("{}")
+
+    first, second, again = tmp_path / "first", tmp_path / "second", tmp_path / "again"
+    rows = json.loads(done(launch, "backup", str(first), "--data", str(server.data), "-o", "json"))
+    assert {row["what"]: row["rows"] for row in rows}["otel_logs"] == 1
+    done(launch, "restore", str(first), "--data", str(again))
+    assert (again / "other.json").read_text() == "{}"
+    done(launch, "backup", str(second), "--data", str(again))
+
+    restored = launch.serve(data=again)
+    assert [row["Body"] for row in restored.rows("SELECT Body FROM otel_logs")] == ["7"]
+
+
+def test_what_a_killed_backup_held_is_let_go_by_the_next_start(launch: Any) -> None:
+    server = launch.serve()
+    server.send_log("1")
+    server.wait_stored()
+    taken = server.http.post(server.url("/api/v1/snapshot"))
+    assert taken.status_code == 201, taken.text
+    assert server.http.post(server.url("/api/v1/snapshot")).status_code == 409
+    held = [server.data / "snapshot", server.data / "store" / "shadow" / "lowtide_backup"]
+    assert all(each.exists() for each in held)
+    server.kill()
+
+    launch.serve(data=server.data)
+
+    assert not any(each.exists() for each in held)
+
+
+def _forget_finished(path: Path) -> None:
+    """Take the entries that say "finished" out of a log of batches."""
+    from ingest.spool.batch_format import HEADER_BYTES, Kind, decode_all, encode, header
+
+    entries = list(decode_all(path.read_bytes()))
+    assert len(path.read_bytes()) > HEADER_BYTES
+    kept = [each for each in entries if each is not None and each.kind is not Kind.FINISHED]
+    assert len(kept) < len(entries)
+    path.write_bytes(header() + b"".join(encode(each) for each in kept))
+
+
+def _renew_sums(backup: Path, *places: str) -> None:
+    """Make a backup that was changed on purpose whole again."""
+    import hashlib
+
+    sums = backup / "checksums.sha256"
+    lines = sums.read_text().splitlines()
+    for place in places:
+        digest = hashlib.sha256((backup / "data" / place).read_bytes()).hexdigest()
+        lines = [f"{digest}  data/{place}" if line.endswith(f"  data/{place}") else line for line in lines]
+    sums.write_text("\n".join(lines) + "\n")
+    manifest = json.loads((backup / "manifest.json").read_text())
+    manifest["checksums_sha256"] = hashlib.sha256(sums.read_bytes()).hexdigest()
+    (backup / "manifest.json").write_text(json.dumps(manifest))
