@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,9 +107,9 @@ class ServerClient:
             transport=transport,
         )
 
-    def get_json(self, path: str, params: Parameters | None = None) -> Any:
-        """GET a JSON document, parsed."""
-        return self.request("GET", path, params, headers={"Accept": "application/json"}).json()
+    def get_json(self, path: str, params: Parameters | None = None, *, accept: Container[int] = ()) -> Any:
+        """GET a JSON document, parsed. `accept` are statuses of errors whose answer is wanted too."""
+        return self.request("GET", path, params, headers={"Accept": "application/json"}, accept=accept).json()
 
     def request(
         self,
@@ -119,9 +119,10 @@ class ServerClient:
         *,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        accept: Container[int] = (),
     ) -> Answer:
         """One request and its whole answer. Raises ServerError and its kinds, see the module."""
-        with self._open(method, path, params, content, headers) as response:
+        with self._open(method, path, params, content, headers, accept) as response:
             body = b"".join(_bounded(response, self._max_answer_bytes))
             return Answer(response.status_code, _content_type(response), body)
 
@@ -147,11 +148,12 @@ class ServerClient:
         params: Parameters | None,
         content: bytes | None,
         headers: Mapping[str, str] | None,
+        accept: Container[int] = (),
     ) -> Iterator[httpx2.Response]:
         given = {name: value for name, value in (params or {}).items() if value is not None}
         try:
             with self._http.stream(method, path, params=given, content=content, headers=headers) as response:
-                if response.status_code >= 300:
+                if response.status_code >= 300 and response.status_code not in accept:
                     raise _refusal(response)
                 yield response
         except httpx2.ConnectError as error:

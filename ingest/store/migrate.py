@@ -125,15 +125,7 @@ def migrate(session: Session, settings: StoreSettings) -> list[Migration]:
 def check_tables(session: Session) -> None:
     """Every table must remember enough inserts, or a retry would store data twice. Raises
     StoreConfigError."""
-    weak = [
-        name
-        for name, definition in session.rows(
-            "SELECT name, create_table_query FROM system.tables"
-            " WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_migrations'"
-            " AND has_own_data"
-        )
-        if _window_of(definition) < MIN_DEDUPLICATION_WINDOW
-    ]
+    weak = [name for name, window in windows(session).items() if window < MIN_DEDUPLICATION_WINDOW]
     if weak:
         raise StoreConfigError(
             f"tables without deduplication of retried inserts: {', '.join(sorted(weak))}. Run ALTER TABLE"
@@ -149,6 +141,16 @@ def applied_number(session: Session) -> int | None:
 def newest_number() -> int:
     """The last migration that this version knows."""
     return max(migration.number for migration in migrations(StoreSettings()))
+
+
+def windows(session: Session) -> dict[str, int]:
+    """How many inserts each table remembers, 0 for those that say nothing. Raises StoreError."""
+    rows = session.rows(
+        "SELECT name, create_table_query FROM system.tables"
+        " WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_migrations'"
+        " AND has_own_data"
+    )
+    return {str(name): _window_of(definition) for name, definition in rows}
 
 
 def _apply_retention(session: Session, settings: StoreSettings) -> None:
