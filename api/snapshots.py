@@ -23,7 +23,7 @@ class SnapshotTaken(BaseModel):
 
     taken_at: AwareDatetime = Field(description="Everything acknowledged before is in it.")
     loading_paused_s: float = Field(
-        description="For how long nothing was stored meanwhile. What came in went to the spool."
+        description="For how long no new batch was begun meanwhile. What came in went to the spool."
     )
 
 

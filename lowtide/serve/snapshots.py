@@ -62,12 +62,12 @@ class ServerSnapshots:
         if not self._taking.acquire(blocking=False):
             raise SnapshotRefusedError("Another request is at it.", is_held=True)
         parts = self._parts
+        began = time.monotonic()
         try:
             with parts.loader.paused(self._busy_s):
-                began = time.monotonic()
                 engine = parts.engine if parts.engine.is_embedded else None
                 cut = take_cut(self._data, parts.spool.still(), parts.engine.target, engine)
-                paused_s = time.monotonic() - began
+            paused_s = time.monotonic() - began
         except SnapshotError as error:
             raise SnapshotRefusedError(str(error), is_held=True) from error
         except StillBusyError as error:

@@ -54,7 +54,7 @@ SECTIONS = list(sections())
 def app() -> FastAPI:
     """The API over parts that nobody asks."""
     parts: Any = SimpleNamespace(
-        settings=Settings(), registry=CollectorRegistry(), state=None, demo=None, tokens=None,
+        settings=Settings(), registry=CollectorRegistry(), state=None, demo=None, snapshots=None, tokens=None,
         engine=SimpleNamespace(target=Embedded(Path("/nowhere"), "lowtide"), is_embedded=True),
     )  # fmt: skip
     return api_app(parts)
