@@ -16,6 +16,7 @@ from ingest.spool.place import lock_directory
 from ingest.store.engine import Engine
 from ingest.store.target import Embedded
 from lowtide.backup.cut import take_cut
+from lowtide.backup.errors import BackupPlaceError
 from lowtide.instance_lock import InstanceLock
 from lowtide.store_access import spool_directory, target_of
 
@@ -27,6 +28,13 @@ def hold_here(settings: Settings) -> None:
     """Hold the data directory as it is now. Raises AlreadyRunningError, SpoolError, StoreError, BackupError,
     OSError."""
     target = target_of(settings)
+    owner = settings.data.stat().st_uid
+    if isinstance(target, Embedded) and owner != os.geteuid():
+        raise BackupPlaceError(
+            f"{settings.data} belongs to user {owner}, this is user {os.geteuid()}; the engine would leave "
+            "files there that the server could not change.",
+            hint="Run it as that user, or while the server runs.",
+        )
     with ExitStack() as closing:
         closing.callback(InstanceLock.acquire(settings.data).release)
         engine = None

@@ -160,6 +160,10 @@ def backup_lock(data: Path) -> Iterator[None]:
     """One backup at a time, and what it holds is left alone. Raises BackupRunsError, OSError."""
     handle = os.open(data / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        if os.geteuid() == 0:
+            # Else a server of another user could not look at it.
+            owner = data.stat()
+            os.fchown(handle, owner.st_uid, owner.st_gid)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

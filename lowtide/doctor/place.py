@@ -194,7 +194,7 @@ def check_quarantine(facts: SpoolFacts) -> list[Finding]:
             warning(
                 "quarantine",
                 f"{facts.quarantined} requests are in quarantine: acknowledged, and not stored.",
-                f"Look at {facts.spool / 'quarantine'}; docs/spool.md says what to do with them.",
+                "`lowtide spool quarantine` says why; `lowtide spool requeue` tries them again.",
             )
         )
     if facts.damaged:

@@ -187,8 +187,8 @@ def check_settings(facts: SettingFacts) -> list[Finding]:
         found.append(
             warning(
                 "settings",
-                f"{', '.join(facts.outside)} can be reached by others, and `insecure` is set.",
-                "Listen on 127.0.0.1, or keep everybody but trusted machines from that address.",
+                f"{', '.join(facts.outside)} can be reached by others, in plain text (`insecure`).",
+                "Keep everybody but trusted machines from that address, or listen on 127.0.0.1.",
             )
         )
     return found or [ok("settings", f"The settings are valid ({facts.file or 'no file'}).")]

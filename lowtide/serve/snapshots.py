@@ -81,10 +81,12 @@ class ServerSnapshots:
 
 
 def forget_snapshot(data: Path, target: Target) -> None:
-    """Release what a backup left that was killed; one that is still being copied is left alone. Raises
-    OSError."""
+    """Release what a backup left that was killed; one that is still being copied is left alone."""
     try:
         with backup_lock(data):
             release(data, target)
     except BackupRunsError:
         log.info("A backup that was begun before is still being copied")
+    except OSError as error:
+        # It costs room, and the doctor says so; that must not keep a server from starting.
+        log.warning("What a killed backup left cannot be taken away", error=str(error))

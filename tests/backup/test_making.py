@@ -216,6 +216,15 @@ def test_a_store_on_a_server_is_said_not_to_be_in_it(data: Path, tmp_path: Path,
     assert "secret" not in manifest + ran.err
 
 
+def test_the_engine_leaves_no_files_of_another_user(
+    data: Path, tmp_path: Path, lowtide: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lowtide.backup.here.os.geteuid", lambda: data.stat().st_uid + 1)
+    ran = lowtide("backup", tmp_path / "backup", "--data", data)
+    assert (ran.code, "Run it as that user" in ran.err) == (2, True)
+    assert not (tmp_path / "backup").exists()
+
+
 def test_a_spool_that_is_open_is_refused(data: Path, tmp_path: Path, lowtide: Command) -> None:
     with Spool.open(data / "spool", SpoolSettings()):
         ran = lowtide("backup", tmp_path / "backup", "--data", data)

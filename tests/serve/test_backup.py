@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.load import Load, Told
+from support.load import Load, Told, logs
 from support.oracle import check_identities, check_rollups
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
@@ -91,9 +92,19 @@ def test_a_batch_the_store_has_and_the_spool_does_not_know_of(launch: Any, tmp_p
     check_rollups(restored)
 
 
+def send(server: Any, body: bytes) -> None:
+    """Send a request of logs; it must be accepted."""
+    answer = server.http.post(
+        server.wait_ready()["otlp_http"] + "/v1/logs", content=body,
+        headers={"Content-Type": "application/x-protobuf"},
+    )  # fmt: skip
+    assert answer.status_code == 200, answer.text
+
+
 def test_a_stopped_one_twice(launch: Any, tmp_path: Path) -> None:
+    request = logs(range(7, 8), random.Random(1))
     server = launch.serve()
-    server.send_log("7")
+    send(server, request)
     server.wait_stored()
     assert server.stop() == 0
     (server.data / "other.json").write_text("{}")
@@ -106,7 +117,10 @@ def test_a_stopped_one_twice(launch: Any, tmp_path: Path) -> None:
     done(launch, "backup", str(second), "--data", str(again))
 
     restored = launch.serve(data=again)
-    assert [row["Body"] for row in restored.rows("SELECT Body FROM otel_logs")] == ["7"]
+    send(restored, request)  # its sender never heard of the first
+    send(restored, logs(range(8, 9), random.Random(1)))
+    restored.wait_stored()
+    assert sorted(row["Body"] for row in restored.rows("SELECT Body FROM otel_logs")) == ["7", "8"]
 
 
 def test_what_a_killed_backup_held_is_let_go_by_the_next_start(launch: Any) -> None:

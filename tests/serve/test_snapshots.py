@@ -59,6 +59,16 @@ def test_it_is_held_until_it_is_let_go(data: Path) -> None:
     snapshots.take()
 
 
+def test_what_cannot_be_let_go_keeps_no_server_from_starting(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("lowtide.serve.snapshots.release", refuse)
+    forget_snapshot(data, TARGET)
+
+
 @pytest.mark.parametrize(
     "error", [StillBusyError("busy"), SpoolFailedError("failed"), PermissionError(13, "denied")]
 )
