@@ -133,6 +133,10 @@ class Book:
             item for _, item in self._all() if item.finished and not item.safe and item.finish_number <= mark
         ]
 
+    def oldest_unsafe_id(self) -> int | None:
+        """The first batch that is begun and not known to be stored for good; None if there is none."""
+        return min((item.begun.batch_id for _, item in self._all() if not item.safe), default=None)
+
     def gaps(self, signal: Signal) -> Iterator[tuple[int, int]]:
         """Numbers before the cursor that no batch has: an entry of the log is gone, or the records are."""
         book = self._signals[signal]

@@ -131,6 +131,11 @@ class Batches:
         with self._state:
             return list(self._book.gaps(signal))
 
+    def oldest_unsafe_id(self) -> int | None:
+        """The first batch that is not known to be stored for good; None if there is none."""
+        with self._state:
+            return self._book.oldest_unsafe_id()
+
     def unfinished(self) -> list[Batch]:
         """Batches that are begun and not finished, in order."""
         with self._state:

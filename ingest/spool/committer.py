@@ -21,6 +21,8 @@ from ingest.spool.signal_log import SignalLog
 from ingest.spool.telemetry import SpoolMetrics
 
 log = structlog.get_logger(__name__)
+_FREE_PART = 64
+"""Of the limit: a 64th must be free again before requests are taken after the spool was full."""
 
 
 class Committer:
@@ -49,6 +51,7 @@ class Committer:
         self._queued_bytes = 0
         self._stored_bytes = stored_bytes()
         self._wanted = 1
+        self._is_full = False
         self._stopping = False
         self._last_requests = 1
         self._last_s = 0.0
@@ -64,9 +67,10 @@ class Committer:
             if self._stopping:
                 raise SpoolFailedError("the spool is closed; open it anew")
             if self._stored_bytes + self._queued_bytes + size > limits.limit_bytes:
-                full = f"the spool holds {limits.limit_bytes} bytes, its limit (spool.limit_bytes)"
+                self._is_full = True
+                full = self._full()
             elif self._queued_bytes > limits.queue_bytes:
-                full = f"more than {limits.queue_bytes} bytes wait for the disk (spool.queue_bytes)"
+                full = self._behind()
             else:
                 self._queue.append(pending)
                 self._queued_bytes += size
@@ -75,6 +79,26 @@ class Committer:
                 return
         self._metrics.refused(pending.signal)
         raise SpoolFullError(f"{full}; send again later")
+
+    def check_room(self) -> None:
+        """Raises SpoolFullError while there is no room for anything.
+
+        Once a request was refused for the limit, all are until a part of it is free again: else the small
+        ones would fill what is given back, and a large one would never fit.
+        """
+        with self._lock:
+            free_bytes = self._settings.limit_bytes - self._stored_bytes - self._queued_bytes
+            self._is_full = self._is_full and free_bytes < self._settings.limit_bytes // _FREE_PART
+            if self._is_full:
+                raise SpoolFullError(f"{self._full()}; send again later")
+            if self._queued_bytes > self._settings.queue_bytes:
+                raise SpoolFullError(f"{self._behind()}; send again later")
+
+    def _full(self) -> str:
+        return f"the spool holds {self._settings.limit_bytes} bytes, its limit (spool.limit_bytes)"
+
+    def _behind(self) -> str:
+        return f"more than {self._settings.queue_bytes} bytes wait for the disk (spool.queue_bytes)"
 
     def recount(self) -> None:
         """Room was given back."""

@@ -14,6 +14,10 @@ class SpoolFullError(SpoolError):
     """
 
 
+class SpoolDiskLowError(SpoolFullError):
+    """Little is free on the disk, and that is left to what was accepted before (retryable)."""
+
+
 class SpoolFailedError(SpoolError):
     """A write or an fsync failed and the spool takes nothing more until it is opened anew."""
 

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 MOST_BUFFERS = 1024
@@ -17,6 +18,14 @@ MOST_BUFFERS = 1024
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """How large a file system is and how much of it is free, without what only root may use."""
+
+    free_bytes: int
+    total_bytes: int
 
 
 class Files:
@@ -76,6 +85,12 @@ class Files:
     def mkdir(self, path: Path) -> None:
         """Create a directory; one that exists is left alone."""
         path.mkdir(mode=0o700, exist_ok=True)
+
+    def disk(self, path: Path) -> Disk:
+        """The file system that holds a path."""
+        found = os.statvfs(path)
+        usable = found.f_blocks - found.f_bfree + found.f_bavail
+        return Disk(found.f_bavail * found.f_frsize, usable * found.f_frsize)
 
 
 def write_all(files: Files, handle: int, buffers: Sequence[bytes]) -> None:

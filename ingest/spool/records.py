@@ -8,8 +8,12 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingest.signals import Signal
+
+if TYPE_CHECKING:
+    from ingest.spool.room import RoomStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ class SpoolStatus:
     """None if nobody has it open."""
     held: tuple[int, int] = (0, 0)
     """Requests in quarantine, and their bytes on disk."""
+    room: RoomStatus | None = None
+    """Of its disk; None if nobody has it open."""
 
 
 def request_digest(signal: Signal, tenant: str, form: str, body: bytes) -> bytes:

@@ -24,6 +24,20 @@ class SpoolSettings(BaseModel):
         description="Bytes the spool may take on disk. Above it senders are told to come back later. 8 GiB "
         "hold the highest load of two cores for about a minute and a half, an ordinary one for hours.",
     )
+    min_free_share: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Share of the disk that must be free for requests to be taken; below it senders are told "
+        "to come back later. A twentieth: the embedded store needs room to take what waits and to merge, and "
+        "a disk that is really full stops both. 0 takes requests until the disk is full.",
+    )
+    min_free_most_bytes: int = Field(
+        default=20 * 1024 * MIB,
+        ge=0,
+        description="Bytes that are kept free at most, whatever min_free_share says. 20 GiB: a twentieth of "
+        "a 10 TB disk would be more than merges ever need.",
+    )
     segment_bytes: int = Field(
         default=64 * MIB,
         ge=4 * 1024,

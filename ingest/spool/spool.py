@@ -59,6 +59,7 @@ from ingest.spool.records import (
 )
 from ingest.spool.resends import FOLDER_NAME as RESENDS_NAME
 from ingest.spool.resends import Resends
+from ingest.spool.room import AwakeClock, DiskRoom
 from ingest.spool.settings import SpoolSettings
 from ingest.spool.signal_log import SignalLog
 from ingest.spool.telemetry import SpoolMetrics
@@ -97,6 +98,8 @@ class Spool:
         self.rebooted = meta.existed and (boot_id is None or meta.boot_id != boot_id)
         """Whether the machine was started anew since; True as well if nobody can tell."""
         self._clock_ns = clock_ns
+        self._room = DiskRoom(directory, settings, files=files, ticks_ns=ticks_ns)
+        self._awake = AwakeClock(ticks_ns)
         self._quarantine = Quarantine(
             directory / QUARANTINE_NAME, settings.quarantine_bytes, files=files, health=self._health
         )
@@ -107,7 +110,7 @@ class Spool:
         on_error.callback(self._batches.close)
         self._resends = Resends(
             directory / RESENDS_NAME, settings.resend_entries, settings.resend_window_s, files=files,
-            health=self._health, clock_ns=ticks_ns,
+            health=self._health, clock_ns=self._awake,
         )  # fmt: skip
         on_error.callback(self._resends.close)
         self._logs = {signal: self._open_log(signal, files, on_error) for signal in Signal}
@@ -196,6 +199,20 @@ class Spool:
                 after = records[-1].seq
 
     # --- the receivers' side
+
+    def check_room(self, signal: Signal) -> None:
+        """Raises what `append` would, as far as that is known before a request is read, and SpoolDiskLowError
+        while the disk is nearly full. Quick. As long as it raises, what was received before is remembered.
+        """
+        self._health.check()
+        try:
+            self._committer.check_room()
+            self._room.check()
+        except SpoolFullError:
+            self._awake.stop()
+            self._metrics.refused(signal)
+            raise
+        self._awake.go_on()
 
     def append(
         self, signal: Signal, tenant: str, body: bytes, *, items: int, received_ns: int
@@ -353,6 +370,11 @@ class Spool:
             raise ValueError(f"pieces {first} to {last} of {pieces} cannot be cut after {last_piece}")
         return self._batches.split(batch, last_piece, pieces)
 
+    def oldest_unsafe_batch(self) -> int | None:
+        """The id of the first batch that the store may still be asked about or given again; None if there is
+        none. What the store has of it and of those after it must stay there."""
+        return self._batches.oldest_unsafe_id()
+
     def finish_batch(self, batch: Batch) -> None:
         """The store has this batch. May be called again.
 
@@ -454,6 +476,7 @@ class Spool:
             failed=self._health.reason,
             resends=self._resends.status(),
             held=self._quarantine.usage(),
+            room=self._room.status(),
         )
 
     def _signal_status(self, signal: Signal) -> SignalStatus:

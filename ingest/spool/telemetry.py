@@ -124,6 +124,17 @@ class _Watch(Collector):
             ("quarantine_bytes", "Bytes they take on disk.", status.held[1]),
         ):
             yield GaugeMetricFamily(f"lowtide_spool_{name}", text, value=float(number))
+        if status.room is not None:
+            for name, text, number in (
+                ("disk_free_bytes", "Bytes that are free on the disk of the spool.", status.room.free_bytes),
+                (
+                    "disk_least_free_bytes",
+                    "Below so many requests are refused (spool.min_free_share). Alert well above it.",
+                    status.room.least_bytes,
+                ),
+                ("disk_low", "1 while requests are refused for that.", int(status.room.is_low)),
+            ):
+                yield GaugeMetricFamily(f"lowtide_spool_{name}", text, value=float(number))
         if status.resends is not None:
             yield GaugeMetricFamily(
                 "lowtide_spool_resend_entries",
