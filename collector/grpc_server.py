@@ -31,9 +31,11 @@ from collector.codecs import encoding_of_message
 from collector.door import Arrival, Form, Transport, joined
 from collector.errors import BadRequestError
 from collector.intake import Intake, Wire
+from collector.later import Later
 from collector.listen import Endpoint, ListenError, free_address
+from collector.peers import Peers, host_of
 from collector.refusals import TooLargeError
-from collector.replies import grpc_reply
+from collector.replies import Kind, Outcome, grpc_reply
 from collector.settings import CollectorSettings
 from collector.turns import Turns
 from ingest.signals import Signal
@@ -43,6 +45,7 @@ METHODS = {
     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": Signal.METRICS,
     "/opentelemetry.proto.collector.logs.v1.LogsService/Export": Signal.LOGS,
 }
+_TOO_MANY_CALLS = "too many calls at a time from this address; send this request again later"
 # What an export response may weigh; the specification recommends that clients stop reading at 4 MiB.
 _MAX_REPLY_BYTES = 4 * 1024 * 1024
 
@@ -80,8 +83,9 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio ships no
 
     def __init__(self, settings: CollectorSettings, intake: Intake) -> None:
         turns = Turns(max(1, settings.max_inflight_bytes // settings.max_wire_bytes))
+        peers = Peers(settings.max_per_address)
         self._handlers = {
-            name: grpc.stream_unary_rpc_method_handler(_Export(settings, intake, turns, signal).answer)
+            name: grpc.stream_unary_rpc_method_handler(_Export(settings, intake, turns, peers, signal).answer)
             for name, signal in METHODS.items()
         }
 
@@ -92,11 +96,15 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio ships no
 class _Export:
     """The Export method of one signal."""
 
-    def __init__(self, settings: CollectorSettings, intake: Intake, turns: Turns, signal: Signal) -> None:
+    def __init__(
+        self, settings: CollectorSettings, intake: Intake, turns: Turns, peers: Peers, signal: Signal
+    ) -> None:
         self._settings = settings
         self._intake = intake
         self._turns = turns
+        self._peers = peers
         self._signal = signal
+        self._later = Later(settings.retry_after_s)
 
     async def answer(self, _messages: Any, context: aio.ServicerContext) -> bytes:
         """Answer one call.
@@ -112,10 +120,18 @@ class _Export:
             ),
             peer=context.peer(),
         )
-        outcome = await self._intake.serve(
-            arrival, lambda lease: self._turns.take(lambda: self._read(context, lease))
-        )
-        reply = grpc_reply(outcome, self._signal, retry_after_s=self._settings.retry_after_s)
+        address = host_of(arrival.peer)
+        try:
+            if self._peers.enter(address):
+                outcome = await self._intake.serve(
+                    arrival, lambda lease: self._turns.take(lambda: self._read(context, lease))
+                )
+            else:
+                outcome = self._intake.turn_away(arrival, Outcome(Kind.OVERLOADED, _TOO_MANY_CALLS))
+        finally:
+            self._peers.leave(address)
+        retry_after_s = self._later.seconds(outcome.retry_after_s) if outcome.codes.retry else 0
+        reply = grpc_reply(outcome, self._signal, retry_after_s=retry_after_s)
         if reply.code is not grpc.StatusCode.OK:
             context.set_trailing_metadata(reply.trailers)
             await context.abort(reply.code, reply.message)
@@ -150,6 +166,8 @@ def _options(settings: CollectorSettings) -> list[tuple[str, int]]:
         ("grpc.server_handshake_timeout_ms", int(settings.header_timeout_s * 1000)),
         ("grpc.max_connection_age_ms", int(settings.grpc_connection_age_s * 1000)),
         ("grpc.max_connection_age_grace_ms", int(settings.body_timeout_s * 2000)),
+        # Those that only take up a place; a client connects anew when it has something to send.
+        ("grpc.max_connection_idle_ms", int(settings.keep_alive_s * 1000)),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -25,7 +25,9 @@ from collector.codecs import ACCEPTED_ENCODINGS, Encoding, encoding_named
 from collector.door import Arrival, Form, Transport, joined
 from collector.http_protocol import REFUSAL, BoundedProtocol, ConnectionLimits
 from collector.intake import INTERNAL_ERROR, Intake, Wire, code_of
+from collector.later import Later
 from collector.listen import BACKLOG
+from collector.peers import Peers
 from collector.refusals import SenderGoneError, TooLargeError, UnsupportedTypeError
 from collector.replies import Kind, Outcome, http_reply
 from collector.settings import CollectorSettings
@@ -50,6 +52,7 @@ class _Target:
     form: Form
     encoding: Encoding
     limit_bytes: int
+    stated_bytes: int
 
 
 class _EarlyRefusal(Exception):  # noqa: N818 - not an error but a reply known before the body is read
@@ -68,6 +71,7 @@ class HttpApp:
         self._settings = settings
         self._intake = intake
         self._telemetry = telemetry
+        self._later = Later(settings.retry_after_s)
         self._date = (0, b"")
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -89,13 +93,15 @@ class HttpApp:
         except _EarlyRefusal as early:
             outcome, extra = early.outcome, early.headers
             self._telemetry.answered(signal, Transport.HTTP, code_of(outcome, Transport.HTTP))
+            self._telemetry.turned_away(signal, Transport.HTTP, outcome.kind)
         except Exception:
             log.exception("an unexpected error refused a request", path=scope["path"][:100])
             outcome = INTERNAL_ERROR
             self._telemetry.answered(signal, Transport.HTTP, code_of(outcome, Transport.HTTP))
         if _must_close(outcome, headers):
             extra.append(_CLOSE)
-        reply = http_reply(outcome, signal, form, retry_after_s=self._settings.retry_after_s)
+        retry_after_s = self._later.seconds(outcome.retry_after_s) if outcome.codes.retry else 0
+        reply = http_reply(outcome, signal, form, retry_after_s=retry_after_s)
         everything = [(b"date", self._now()), *reply.headers, *extra]
         await send(
             {"type": "http.response.start", "status": reply.status, "headers": everything, "trailers": False}
@@ -123,9 +129,10 @@ class HttpApp:
         limit_bytes = self._settings.max_wire_bytes
         if encoding is Encoding.IDENTITY:
             limit_bytes = min(limit_bytes, self._settings.max_body_bytes)
-        if int(headers.get("content-length", "0")) > limit_bytes:
+        stated_bytes = int(headers.get("content-length", "0"))
+        if stated_bytes > limit_bytes:
             raise _EarlyRefusal(Kind.TOO_LARGE, _too_large(limit_bytes))
-        return _Target(signal, form, encoding, limit_bytes)
+        return _Target(signal, form, encoding, limit_bytes, stated_bytes)
 
     def _arrival(self, scope: HTTPScope, headers: dict[str, str], target: _Target) -> Arrival:
         client = scope["client"]
@@ -140,8 +147,10 @@ class HttpApp:
     async def _read(self, target: _Target, receive: ASGIReceiveCallable, lease: Lease) -> Wire:
         """The whole body.
 
-        The lease grows with what arrives; a stated length costs a sender nothing, so it counts for nothing.
+        The lease grows with what arrives; a stated length costs a sender nothing, so it takes no room away
+        from others. But what would not fit now need not be read.
         """
+        lease.expect(target.stated_bytes)
         chunks: list[bytes] = []
         total = 0
         while True:
@@ -182,12 +191,14 @@ class HttpListener:
         )
         self._limits = ConnectionLimits(
             max_connections=settings.max_connections,
+            max_per_address=settings.max_per_address,
             max_header_bytes=settings.max_header_bytes,
             header_timeout_s=settings.header_timeout_s,
             unread_body_bytes=settings.max_wire_bytes,
             unread_body_timeout_s=settings.body_timeout_s,
-            retry_after_s=settings.retry_after_s,
+            later=Later(settings.retry_after_s),
         )
+        self._peers = Peers(settings.max_per_address)
         self._state = ServerState()
         self._server: asyncio.Server | None = None
 
@@ -218,10 +229,11 @@ class HttpListener:
         await server.wait_closed()
 
     def _connection(self) -> BoundedProtocol:
-        return BoundedProtocol(self._config, self._state, self._limits, self._refused)
+        return BoundedProtocol(self._config, self._state, self._limits, self._peers, self._refused)
 
     def _refused(self, kind: Kind) -> None:
         self._telemetry.answered(None, Transport.HTTP, code_of(Outcome(kind), Transport.HTTP))
+        self._telemetry.turned_away(None, Transport.HTTP, kind)
 
 
 def _media_type(headers: dict[str, str]) -> str:

@@ -25,6 +25,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from collector.door import Form
+from collector.later import Later
+from collector.peers import Peers
 from collector.replies import Kind, Outcome, http_reply
 
 # Connections above the limit that still get a proper 503; the ones above that are only closed.
@@ -47,11 +49,12 @@ class ConnectionLimits:
     """The bounds of one connection; see the settings of the same names."""
 
     max_connections: int
+    max_per_address: int
     max_header_bytes: int
     header_timeout_s: float
     unread_body_bytes: int
     unread_body_timeout_s: float
-    retry_after_s: int
+    later: Later
 
 
 class _At(Enum):
@@ -69,16 +72,24 @@ class _TooManyQueuedError(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """One connection.
 
-    `refused` is told of each request answered here, before the application could see it.
+    `refused` is told of each request answered here, before the application could see it; `peers` counts the
+    connections of all.
     """
 
     def __init__(
-        self, config: Config, state: ServerState, limits: ConnectionLimits, refused: Callable[[Kind], None]
+        self,
+        config: Config,
+        state: ServerState,
+        limits: ConnectionLimits,
+        peers: Peers,
+        refused: Callable[[Kind], None],
     ) -> None:
         super().__init__(config=config, server_state=state, app_state={})
         self.logger = _quiet
         self.access_log = False
         self._limits = limits
+        self._peers = peers
+        self._address: str | None = None
         self._refused = refused
         self._at = _At.BETWEEN
         self._header_bytes = 0
@@ -93,11 +104,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refused(Kind.OVERLOADED)
             transport.abort()
             return
-        self._crowded = count > self._limits.max_connections
+        self._address = self.client[0] if self.client else ""
+        fits = self._peers.enter(self._address)
+        self._crowded = count > self._limits.max_connections or not fits
         self._start_deadline(self._limits.header_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_deadline()
+        if self._address is not None:
+            self._peers.leave(self._address)
+            self._address = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -197,7 +213,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _answer(self, outcome: Outcome) -> None:
         """Answer without the application and close; the request's media type is not known, so in protobuf."""
         self._refused(outcome.kind)
-        reply = http_reply(outcome, None, Form.PROTOBUF, retry_after_s=self._limits.retry_after_s)
+        reply = http_reply(outcome, None, Form.PROTOBUF, retry_after_s=self._limits.later.seconds())
         lines = [STATUS_LINE[reply.status]]
         lines += [
             name + b": " + value + b"\r\n" for name, value in (*reply.headers, (b"connection", b"close"))

@@ -22,12 +22,15 @@ from collector.admission import Admission, Lease
 from collector.codecs import Encoding, inflate
 from collector.door import Arrival, Caller, Door, Form, Transport
 from collector.errors import BadRequestError, CollectorError
+from collector.rates import Rates
 from collector.refusals import (
     ForbiddenError,
     OverloadedError,
+    OverShareError,
     SenderGoneError,
     SlowSenderError,
     StoppingError,
+    TooFastError,
     TooLargeError,
     UnauthenticatedError,
     UndecidedError,
@@ -37,7 +40,7 @@ from collector.replies import Kind, Outcome, kept, outcome_of
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
 from ingest.signals import Signal
-from ingest.spool.errors import SpoolFailedError, SpoolFullError, SpoolReadError
+from ingest.spool.errors import SpoolDiskLowError, SpoolFailedError, SpoolFullError, SpoolReadError
 from ingest.spool.records import Receipt, request_digest
 
 log = structlog.get_logger(__name__)
@@ -50,12 +53,17 @@ _KINDS: dict[type[CollectorError], Kind] = {
     ForbiddenError: Kind.FORBIDDEN,
     UndecidedError: Kind.UNDECIDED,
     SlowSenderError: Kind.SLOW_SENDER,
+    OverShareError: Kind.OVER_SHARE,
     OverloadedError: Kind.OVERLOADED,
+    TooFastError: Kind.TOO_FAST,
     StoppingError: Kind.STOPPING,
 }
 _SPOOL_OUTCOMES: dict[type[Exception], Outcome] = {
     SpoolFullError: Outcome(
         Kind.SPOOL_FULL, "the collector's disk buffer is full; send this request again later"
+    ),
+    SpoolDiskLowError: Outcome(
+        Kind.DISK_LOW, "the collector's disk is nearly full; send this request again later"
     ),
     SpoolFailedError: Outcome(
         Kind.SPOOL_FAILED,
@@ -148,6 +156,9 @@ class Check(Protocol):
 class Spool(Protocol):
     """The part of the spool that the collector needs."""
 
+    def check_room(self, signal: Signal) -> None:
+        """Raises SpoolFullError, SpoolDiskLowError or SpoolFailedError while nothing can be taken. Quick."""
+
     def append(
         self, signal: Signal, tenant: str, body: bytes, *, items: int, received_ns: int
     ) -> Future[int]:
@@ -193,7 +204,9 @@ class Intake:
         door: Door,
         telemetry: Telemetry,
         clock_ns: Callable[[], int] = time.time_ns,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock_ns` tells the time of day, `clock` how many seconds pass."""
         self._settings = settings
         self._spool = spool
         self._look = look
@@ -202,7 +215,10 @@ class Intake:
         self._door = door
         self._telemetry = telemetry
         self._clock_ns = clock_ns
-        self._admission = Admission(settings.max_inflight_bytes)
+        self._admission = Admission(
+            settings.max_inflight_bytes, common_bytes=settings.common_inflight_bytes, clock=clock
+        )
+        self._rates = Rates(settings.tenant_bytes_per_s, settings.tenant_burst_bytes, clock=clock)
         self._threads = ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="collector")
         # Reading JSON and repairing take many times a body's size, and the interpreter: one at a time.
         self._slow_thread = ThreadPoolExecutor(1, thread_name_prefix="collector-slow")
@@ -223,6 +239,13 @@ class Intake:
             code = code_of(outcome, arrival.transport)
         finally:
             self._telemetry.answered(arrival.signal, arrival.transport, code, time.perf_counter() - began)
+        self._telemetry.turned_away(arrival.signal, arrival.transport, outcome.kind)
+        return outcome
+
+    def turn_away(self, arrival: Arrival, outcome: Outcome) -> Outcome:
+        """Count a refusal that a receiver decided on by itself, before anything was asked; returns it."""
+        self._telemetry.answered(arrival.signal, arrival.transport, code_of(outcome, arrival.transport))
+        self._telemetry.turned_away(arrival.signal, arrival.transport, outcome.kind)
         return outcome
 
     def refuse_new(self) -> None:
@@ -240,10 +263,12 @@ class Intake:
             threads.shutdown(wait=False, cancel_futures=True)
 
     async def _serve(self, arrival: Arrival, read: Callable[[Lease], Awaitable[Wire]]) -> Outcome:
+        caller: Caller | None = None
         try:
-            caller, lease = self._admitted(arrival)
+            caller = self._let_in(arrival)
+            lease = self._admitted(arrival, caller)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
-            return self._outcome_of(error, arrival)
+            return self._outcome_of(error, arrival, caller)
         try:
             async with asyncio.timeout(self._settings.body_timeout_s):
                 wire = await read(lease)
@@ -251,31 +276,38 @@ class Intake:
             lease.close()
             seconds = self._settings.body_timeout_s
             late = SlowSenderError(f"the request's body did not arrive within {seconds:g} seconds")
-            return self._outcome_of(late, arrival)
+            return self._outcome_of(late, arrival, caller)
         except (SenderGoneError, asyncio.CancelledError):
             lease.close()
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
             lease.close()
-            return self._outcome_of(error, arrival)
+            return self._outcome_of(error, arrival, caller)
         task = asyncio.create_task(self._handle(arrival, caller, wire, lease))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    def _admitted(self, arrival: Arrival) -> tuple[Caller, Lease]:
-        """Everything that is decided before the body is read."""
+    def _let_in(self, arrival: Arrival) -> Caller:
+        """Who is sending."""
         if self._stopping:
             raise StoppingError("the collector is shutting down; send this request again")
-        caller = self._door.admit(arrival)
-        return caller, self._admission.lease(0)
+        return self._door.admit(arrival)
+
+    def _admitted(self, arrival: Arrival, caller: Caller) -> Lease:
+        """Everything else that is decided before the body is read: whether there is room for it."""
+        self._rates.check(caller.tenant)
+        self._spool.check_room(arrival.signal)
+        return self._admission.lease(0, caller.tenant)
 
     async def _handle(self, arrival: Arrival, caller: Caller, wire: Wire, lease: Lease) -> Outcome:
         """From the body to the outcome; never raises, because nobody may be listening any more."""
         self._telemetry.read(arrival.signal, arrival.transport, len(wire.data))
         now_ns = self._clock_ns()
+        size_bytes = len(wire.data)
         try:
             seen = await self._looked_at(arrival, caller, wire, lease, now_ns)
+            size_bytes = max(size_bytes, len(seen.body))
             checked = await self._checked(arrival, seen, now_ns)
             if seen.before is not None:
                 return await self._known(seen.before)
@@ -283,9 +315,11 @@ class Intake:
                 return Outcome(Kind.OK)
             return await self._stored(arrival.signal, caller, checked, seen.digest, now_ns)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
-            return self._outcome_of(error, arrival)
+            return self._outcome_of(error, arrival, caller)
         finally:
             lease.close()
+            self._rates.pay(caller.tenant, size_bytes)
+            self._telemetry.sent(caller.tenant, size_bytes)
 
     async def _checked(self, arrival: Arrival, seen: _Seen, now_ns: int) -> CheckResult | None:
         """Check what a look did not settle; None for an empty request, a success with nothing to store, and
@@ -384,8 +418,14 @@ class Intake:
             reply = await loop.run_in_executor(self._threads, self._spool.reply, receipt)
         return Outcome(Kind.OK, _REPLY_GONE) if reply is None else outcome_of(reply)
 
-    def _outcome_of(self, error: Exception, arrival: Arrival) -> Outcome:
+    def _outcome_of(self, error: Exception, arrival: Arrival, caller: Caller | None) -> Outcome:
         """The outcome of a refusal; anything unexpected is logged here, once, and not told to the sender."""
+        outcome = self._refusal(error, arrival)
+        if caller is not None:
+            self._telemetry.tenant_refused(caller.tenant, outcome.kind)
+        return outcome
+
+    def _refusal(self, error: Exception, arrival: Arrival) -> Outcome:
         if type(error) in _SPOOL_OUTCOMES:
             return _SPOOL_OUTCOMES[type(error)]
         kind = next((kind for known, kind in _KINDS.items() if isinstance(error, known)), None)
@@ -397,7 +437,7 @@ class Intake:
                 exc_info=error,
             )
             return INTERNAL_ERROR
-        return Outcome(kind, str(error))
+        return Outcome(kind, str(error), retry_after_s=getattr(error, "retry_after_s", None))
 
 
 def _written(arrival: Arrival) -> str:

@@ -40,6 +40,18 @@ class OverloadedError(RefusedError):
     """Too much at a time: bytes, connections or calls (retryable)."""
 
 
+class OverShareError(OverloadedError):
+    """Too much of one tenant at a time while others are waiting (retryable)."""
+
+
+class TooFastError(RefusedError):
+    """A tenant sends more bytes a second than it may (retryable after `retry_after_s`)."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class StoppingError(RefusedError):
     """The collector is shutting down (retryable)."""
 

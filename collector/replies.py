@@ -46,7 +46,10 @@ class Kind(StrEnum):
     LARGE_HEADERS = "large_headers"
     INTERNAL = "internal"
     OVERLOADED = "overloaded"
+    OVER_SHARE = "over_share"
+    TOO_FAST = "too_fast"
     SPOOL_FULL = "spool_full"
+    DISK_LOW = "disk_low"
     SPOOL_FAILED = "spool_failed"
     STOPPING = "stopping"
 
@@ -63,7 +66,7 @@ class Codes:
 # A body that came too slowly is 503 and not 408: nothing is wrong with the data, and OTLP senders drop what
 # is answered 408 (the retryable statuses are 429, 502, 503 and 504, and most SDKs and the Collector keep to
 # them). Closing without an answer is no better: not every SDK tries again after a broken connection.
-# Overload is 503 and not 429: it is ours, not this sender's doing.
+# Overload is 503 and not 429: it is ours, not this sender's doing. Too fast is 429: it is this tenant's.
 TABLE: dict[Kind, Codes] = {
     Kind.OK: Codes(200, grpc.StatusCode.OK),
     Kind.BAD_DATA: Codes(400, grpc.StatusCode.INVALID_ARGUMENT),
@@ -78,6 +81,9 @@ TABLE: dict[Kind, Codes] = {
     Kind.LARGE_HEADERS: Codes(431, grpc.StatusCode.RESOURCE_EXHAUSTED),
     Kind.INTERNAL: Codes(500, grpc.StatusCode.INTERNAL),
     Kind.OVERLOADED: Codes(503, grpc.StatusCode.UNAVAILABLE, retry=True),
+    Kind.OVER_SHARE: Codes(503, grpc.StatusCode.UNAVAILABLE, retry=True),
+    Kind.TOO_FAST: Codes(429, grpc.StatusCode.RESOURCE_EXHAUSTED, retry=True),
+    Kind.DISK_LOW: Codes(503, grpc.StatusCode.UNAVAILABLE, retry=True),
     Kind.SPOOL_FULL: Codes(503, grpc.StatusCode.UNAVAILABLE, retry=True),
     Kind.SPOOL_FAILED: Codes(503, grpc.StatusCode.UNAVAILABLE, retry=True),
     Kind.STOPPING: Codes(503, grpc.StatusCode.UNAVAILABLE, retry=True),
@@ -88,12 +94,14 @@ TABLE: dict[Kind, Codes] = {
 class Outcome:
     """How a request ended, in neither transport's words.
 
-    `rejected` and a message with OK make a partial success.
+    `rejected` and a message with OK make a partial success. `retry_after_s` is set where it is known that
+    coming back before is in vain.
     """
 
     kind: Kind
     message: str = ""
     rejected: int = 0
+    retry_after_s: int | None = None
 
     @property
     def codes(self) -> Codes:

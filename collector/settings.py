@@ -100,7 +100,21 @@ class CollectorSettings(BaseModel):
         description="Bytes of all requests being received, checked or waiting for the disk, after "
         "decompression. Above it senders are told to come back. 256 MiB leaves room for two of the "
         "largest requests. gRPC messages still arriving come on top, as many at a time as have room in "
-        "it at max_wire_bytes each: gRPC shows nothing of a message before all of it is there.",
+        "it at max_wire_bytes each: gRPC shows nothing of a message before all of it is there. The last "
+        "quarter is only for tenants with less than an equal share, so that one's flood does not keep the "
+        "others out.",
+    )
+    tenant_bytes_per_s: int = Field(
+        default=0,
+        ge=0,
+        description="Bytes a second, after decompression, that each tenant may send. Above it, senders are "
+        "told (429) when to come back. 0 sets no limit, which suits tenants that trust each other.",
+    )
+    tenant_burst_bytes: int = Field(
+        default=256 * MIB,
+        ge=1,
+        description="Bytes a tenant that was silent may send at once before tenant_bytes_per_s counts. "
+        "256 MiB let a collector that comes back after an outage empty its queue.",
     )
     max_repair_bytes: int = Field(
         default=512 * MIB,
@@ -140,7 +154,7 @@ class CollectorSettings(BaseModel):
     keep_alive_s: float = Field(
         default=120.0,
         gt=0,
-        description="Seconds an idle HTTP connection stays open. Longer than the 60 s between two "
+        description="Seconds an idle connection stays open. Longer than the 60 s between two "
         "metric exports, so that SDKs do not send into a connection that is just being closed.",
     )
     max_connections: int = Field(
@@ -148,6 +162,12 @@ class CollectorSettings(BaseModel):
         ge=1,
         description="Open connections per listener. A few more over HTTP are answered 503; the rest "
         "are closed.",
+    )
+    max_per_address: int = Field(
+        default=512,
+        ge=1,
+        description="Open HTTP connections, and gRPC calls at a time, of one client address. Half of "
+        "max_connections: one broken client, or all behind one proxy, cannot take every place.",
     )
     max_header_bytes: int = Field(
         default=32 * 1024,
@@ -167,7 +187,8 @@ class CollectorSettings(BaseModel):
     retry_after_s: int = Field(
         default=5,
         ge=1,
-        description="Whole seconds a refused sender is asked to wait (Retry-After and RetryInfo). 5 s "
+        description="Whole seconds a refused sender is asked to wait at least (Retry-After and RetryInfo); "
+        "each is given a time between this and twice this, so that they do not all come back together. 5 s "
         "is the SDKs' default export interval.",
     )
     scrub: ScrubSettings = Field(
@@ -180,6 +201,11 @@ class CollectorSettings(BaseModel):
         ge=0,
         description="Seconds that requests in flight get to finish when the collector stops.",
     )
+
+    @property
+    def common_inflight_bytes(self) -> int:
+        """Of max_inflight_bytes: what anybody may fill. The largest request always fits in."""
+        return max(self.max_inflight_bytes * 3 // 4, self.max_wire_bytes + self.max_body_bytes)
 
     @model_validator(mode="after")
     def _largest_request_fits(self) -> Self:

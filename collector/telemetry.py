@@ -19,9 +19,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from collector.admission import Admission
 from collector.door import Transport
+from collector.replies import Kind
 from ingest.signals import Signal
 
 NO_SIGNAL = "none"
+OTHER_TENANTS = "(other)"
+"""A label that no tenant can have: what is counted of all that came after the first `MOST_TENANTS`."""
+MOST_TENANTS = 200
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -78,6 +82,25 @@ class Telemetry:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._turned_away = Counter(
+            "lowtide_collector_refusals",
+            "Requests that were not taken, by the reason.",
+            ["signal", "transport", "reason"],
+            registry=registry,
+        )
+        self._tenant_bytes = Counter(
+            "lowtide_collector_tenant_bytes",
+            "Bytes of requests after decompression, by tenant; the first 200, the rest as (other).",
+            ["tenant"],
+            registry=registry,
+        )
+        self._tenant_refused = Counter(
+            "lowtide_collector_tenant_refusals",
+            "Requests of known tenants that were not taken, by the reason.",
+            ["tenant", "reason"],
+            registry=registry,
+        )
+        self._tenants: set[str] = set()
         self._inflight = Gauge(
             "lowtide_collector_inflight_bytes",
             "Bytes of requests being received, checked or waiting for the disk.",
@@ -95,6 +118,27 @@ class Telemetry:
         self._requests.labels(signal or NO_SIGNAL, transport, code).inc()
         if signal is not None and seconds is not None:
             self._seconds.labels(signal, transport).observe(seconds)
+
+    def turned_away(self, signal: Signal | None, transport: Transport, kind: Kind) -> None:
+        """Count one request that was not taken; successes are not counted here."""
+        if kind is not Kind.OK:
+            self._turned_away.labels(signal or NO_SIGNAL, transport, kind).inc()
+
+    def sent(self, tenant: str, size_bytes: int) -> None:
+        """Count what a tenant sent."""
+        self._tenant_bytes.labels(self._label(tenant)).inc(size_bytes)
+
+    def tenant_refused(self, tenant: str, kind: Kind) -> None:
+        """Count a request of a tenant that was not taken."""
+        self._tenant_refused.labels(self._label(tenant), kind).inc()
+
+    def _label(self, tenant: str) -> str:
+        """Each label costs memory for ever, here and wherever it is scraped."""
+        if tenant not in self._tenants:
+            if len(self._tenants) >= MOST_TENANTS:
+                return OTHER_TENANTS
+            self._tenants.add(tenant)
+        return tenant
 
     def read(self, signal: Signal, transport: Transport, wire_bytes: int) -> None:
         """Count a body that arrived."""

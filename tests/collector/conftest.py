@@ -25,6 +25,7 @@ from collector.errors import BadRequestError
 from collector.grpc_server import GrpcReceiver
 from collector.http import HttpApp, HttpListener
 from collector.intake import Intake
+from collector.later import Later
 from collector.listen import Endpoint, bound_socket
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
@@ -148,7 +149,12 @@ class FakeSpool:
     remembers: bool = False
     overtaken: bool = False
     on_disk: bytes | Exception | None = None
+    no_room: Exception | None = None
     known: dict[bytes, Receipt] = field(default_factory=dict)
+
+    def check_room(self, signal: Signal) -> None:
+        if self.no_room is not None:
+            raise self.no_room
 
     def append(
         self, signal: Signal, tenant: str, body: bytes, *, items: int, received_ns: int
@@ -195,6 +201,12 @@ class FakeSpool:
 
     def names(self) -> list[str]:
         return [name for signal, _, body, _ in self.stored for name in names_in(signal, body)]
+
+
+@pytest.fixture(autouse=True)
+def shortest_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused senders are asked to come back as soon as any of them is."""
+    monkeypatch.setattr(Later, "draw", staticmethod(lambda: 0.0))
 
 
 @dataclass

@@ -45,7 +45,10 @@ EXPECTED = [
     (Kind.LARGE_HEADERS, 431, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Kind.INTERNAL, 500, grpc.StatusCode.INTERNAL),
     (Kind.OVERLOADED, 503, grpc.StatusCode.UNAVAILABLE),
+    (Kind.OVER_SHARE, 503, grpc.StatusCode.UNAVAILABLE),
+    (Kind.TOO_FAST, 429, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Kind.SPOOL_FULL, 503, grpc.StatusCode.UNAVAILABLE),
+    (Kind.DISK_LOW, 503, grpc.StatusCode.UNAVAILABLE),
     (Kind.SPOOL_FAILED, 503, grpc.StatusCode.UNAVAILABLE),
     (Kind.STOPPING, 503, grpc.StatusCode.UNAVAILABLE),
 ]
@@ -70,7 +73,9 @@ def test_the_table_is_complete() -> None:
 def test_the_table(kind: Kind, http: int, code: grpc.StatusCode) -> None:
     assert (TABLE[kind].http, TABLE[kind].grpc) == (http, code)
     assert TABLE[kind].retry == (http in RETRIED_HTTP)
-    assert (http in RETRIED_HTTP) == (code in RETRIED_GRPC)
+    # RESOURCE_EXHAUSTED is retried if RetryInfo is with it, and not otherwise.
+    retried = code in RETRIED_GRPC or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and TABLE[kind].retry)
+    assert (http in RETRIED_HTTP) == retried
 
 
 @pytest.mark.parametrize("form", Form)
