@@ -40,6 +40,8 @@ class SignalState:
     """Why the store does not take the current batch; empty when it does."""
     quarantined: int = 0
     requests_quarantined: int = 0
+    drain_s: float | None = None
+    """How long storing what waits takes at the speed of the last batches; None if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class PipelineState:
     """Why the spool takes nothing more; empty while it does."""
     loader_failed: str
     """Why loading has ended; empty while it goes on."""
+    disk_low: str = ""
+    """Why requests are refused although the spool has room; empty while they are not."""
 
     @property
     def requests_waiting(self) -> int:
@@ -117,6 +121,11 @@ class SignalAnswer(_Answer):
     retrying: str = Field(description="Why the store does not take the current batch; empty when it does.")
     quarantined: int = Field(default=0, description="Records that the store cannot take, in quarantine.")
     requests_quarantined: int = Field(default=0, description="Requests of which the last piece is there.")
+    drain_s: float | None = Field(
+        default=None,
+        description="Seconds until what waits is stored, at the speed of the last batches and if nothing "
+        "more came; null if that is not known.",
+    )
 
 
 class PipelineAnswer(_Answer):
@@ -131,6 +140,10 @@ class PipelineAnswer(_Answer):
     last_insert_age_s: float | None = Field(description="Seconds since then; null for never.")
     spool_bytes: int = Field(description="Bytes of the spool on disk.")
     spool_limit_bytes: int = Field(description="What it may take; at that, senders are told to come back.")
+    disk_low: str = Field(
+        default="",
+        description="Why senders are told to come back although it has room; empty if they are not.",
+    )
 
 
 def pipeline_router(source: PipelineSource) -> APIRouter:

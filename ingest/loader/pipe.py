@@ -36,6 +36,7 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 _IDLE_WAIT_S = 0.25
 _FIRST_RETRY_S = 0.1
+_FADES = 0.8
 
 
 class Writer(Protocol):
@@ -65,6 +66,17 @@ class PipeStatus:
     """Since when, by the monotonic clock; 0 when nothing is."""
     failed: str = ""
     """Why this thread has ended; empty while it runs or after it was asked to."""
+    bytes_per_s: float | None = None
+    """How fast the last batches were stored; None if none was."""
+    _lately: tuple[float, float] = (0.0, 0.0)
+    """Bytes and seconds of them, each batch counting less than the one after it."""
+
+    def timed(self, size: int, took_s: float) -> None:
+        """A batch of so many bytes was stored in so many seconds."""
+        size_before, took_before_s = self._lately
+        self._lately = size + size_before * _FADES, took_s + took_before_s * _FADES
+        if self._lately[0] > 0 and self._lately[1] > 0:
+            self.bytes_per_s = self._lately[0] / self._lately[1]
 
 
 @dataclass(slots=True)
@@ -223,6 +235,7 @@ class Pipe:
         self.status.inserted_requests += taken.whole
         self.status.inserted_items += taken.items
         self.status.last_insert_at_ns = time.time_ns()
+        self.status.timed(taken.size, took_s)
         self.metrics.stored(self.signal, taken.whole, taken.items, taken.size, took_s)
 
 

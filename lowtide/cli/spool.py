@@ -22,6 +22,7 @@ from lowtide.output import Column, Output, Unit, render
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from api.pipeline import PipelineAnswer
     from ingest.signals import Signal
     from ingest.spool.inspect import SegmentReport
     from lowtide.cli.invocation import Invocation
@@ -61,14 +62,19 @@ def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     client = run.server(settings)
     if client is None:
         rows, size_bytes, limit_bytes = _from_files(settings)
+        disk_low = ""
         source = "No server runs; read from its files"
     else:
         with client:
-            rows, size_bytes, limit_bytes = _from_server(client.get_json("/api/v1/pipeline"))
+            answer = _from_server(client.get_json("/api/v1/pipeline"))
+        rows, size_bytes, limit_bytes = answer.signals, answer.spool_bytes, answer.spool_limit_bytes
+        disk_low = answer.disk_low
         source = "The running server"
     from lowtide.units import size
 
     run.note(f"{source}. The spool takes {size(size_bytes)} of {size(limit_bytes)}.")
+    if disk_low:
+        run.note(f"Senders are told to come back: {disk_low}. Make room.")
     _tell_of_quarantine(run, settings)
     columns = [
         Column("signal", "Signal"),
@@ -76,24 +82,24 @@ def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
         Column("waiting_bytes", "Size", Unit.BYTES),
         Column("oldest_waiting_at", "Oldest since", Unit.INSTANT),
         Column("last_insert_at", "Last stored", Unit.INSTANT),
+        Column("drain_s", "Stored in about", Unit.SECONDS),
         Column("retrying", "Why it waits"),
     ]
     render(rows, columns, output, zone=settings.time_zone)
 
 
-def _from_server(document: Any) -> tuple[Sequence[object], int, int]:
+def _from_server(document: Any) -> PipelineAnswer:
     from pydantic import ValidationError
 
     from api.pipeline import PipelineAnswer
 
     try:
-        answer = PipelineAnswer.model_validate(document)
+        return PipelineAnswer.model_validate(document)
     except ValidationError as error:
         raise LowtideError(
             "The running server gives an answer this command does not understand.",
             hint="They are of different versions; restart the server.",
         ) from error
-    return answer.signals, answer.spool_bytes, answer.spool_limit_bytes
 
 
 def _from_files(settings: Settings) -> tuple[Sequence[object], int, int]:
@@ -110,6 +116,7 @@ def _from_files(settings: Settings) -> tuple[Sequence[object], int, int]:
             "waiting_bytes": each.bytes_waiting,
             "oldest_waiting_at": instant(each.oldest_received_ns),
             "last_insert_at": None,
+            "drain_s": None,
             "retrying": "No server runs." if each.records_waiting else "",
         }
         for each in found.signals

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from api.pipeline import PipelineState, SignalState, instant
+from lowtide import units
 
 if TYPE_CHECKING:
     from ingest.loader.loader import Loader
     from ingest.loader.pipe import PipeStatus
     from ingest.spool.records import SignalStatus
+    from ingest.spool.room import RoomStatus
     from ingest.spool.spool import Spool
 
 _COUNTERS = {
@@ -48,6 +50,7 @@ class PipelineReader:
             spool_limit_bytes=spool.limit_bytes,
             spool_failed=spool.failed,
             loader_failed=self._loader.failed(),
+            disk_low=_disk_low(spool.room),
         )
 
     def _signal(
@@ -71,6 +74,7 @@ class PipelineReader:
             retrying=loaded.error,
             quarantined=loaded.quarantined_items,
             requests_quarantined=loaded.quarantined_requests,
+            drain_s=_drain_s(spool.bytes_waiting, loaded),
         )
 
     def _counted(self) -> Counter[tuple[str, str]]:
@@ -81,3 +85,19 @@ class PipelineReader:
                 if sample.name in _COUNTERS:
                     found[_COUNTERS[sample.name], sample.labels["signal"]] += int(sample.value)
         return found
+
+
+def _drain_s(waiting_bytes: int, loaded: PipeStatus) -> float | None:
+    """How long storing what waits takes; nothing is known while the store takes nothing."""
+    if not waiting_bytes:
+        return 0.0
+    return None if loaded.error or loaded.bytes_per_s is None else waiting_bytes / loaded.bytes_per_s
+
+
+def _disk_low(room: RoomStatus | None) -> str:
+    if room is None or not room.is_low:
+        return ""
+    return (
+        f"{units.size(room.free_bytes)} are free on its disk, and {units.size(room.least_bytes)} are kept "
+        "free (spool.min_free_share)"
+    )

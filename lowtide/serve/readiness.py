@@ -93,6 +93,8 @@ def _spool(state: PipelineState) -> Component:
     used = f"{state.spool_bytes} of {state.spool_limit_bytes} bytes are used"
     if state.spool_bytes >= state.spool_limit_bytes:
         return Component("spool", False, f"it is full, senders are told to come back: {used}")
+    if state.disk_low:
+        return Component("spool", False, f"senders are told to come back: {state.disk_low}")
     return Component("spool", True, used)
 
 

@@ -57,6 +57,7 @@ async def test_all_is_well() -> None:
     [
         ({"spool_failed": "no space left"}, "spool", "no space left"),
         ({"spool_bytes": 10}, "spool", "full"),
+        ({"disk_low": "1 GiB is free"}, "spool", "told to come back: 1 GiB is free"),
         ({"loader_failed": "a fault"}, "loader", "a fault"),
     ],
 )
