@@ -10,22 +10,15 @@ import errno
 import fcntl
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from ingest.disk import Disk, disk_of
 
 MOST_BUFFERS = 1024
 """IOV_MAX of Linux and macOS: more buffers in one writev are refused."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """How large a file system is and how much of it is free, without what only root may use."""
-
-    free_bytes: int
-    total_bytes: int
 
 
 class Files:
@@ -88,9 +81,7 @@ class Files:
 
     def disk(self, path: Path) -> Disk:
         """The file system that holds a path."""
-        found = os.statvfs(path)
-        usable = found.f_blocks - found.f_bfree + found.f_bavail
-        return Disk(found.f_bavail * found.f_frsize, usable * found.f_frsize)
+        return disk_of(path)
 
 
 def write_all(files: Files, handle: int, buffers: Sequence[bytes]) -> None:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import structlog
 
+from ingest.disk import Disk
 from ingest.spool.errors import SpoolDiskLowError
-from ingest.spool.files import Disk, Files
+from ingest.spool.files import Files
 from ingest.spool.settings import SpoolSettings
 
 log = structlog.get_logger(__name__)

@@ -144,7 +144,8 @@ def _clear(session: Session, table: str, found: Sequence[_Part]) -> int:
     whole = [part for part in found if part.demo == part.rows]
     mixed = [part for part in found if part.demo < part.rows]
     removed = sum(
-        _drop(session, table, whole[at : at + _PARTS_AT_ONCE]) for at in range(0, len(whole), _PARTS_AT_ONCE)
+        drop_parts(session, table, {part.name: part.rows for part in whole[at : at + _PARTS_AT_ONCE]})
+        for at in range(0, len(whole), _PARTS_AT_ONCE)
     )
     if mixed:
         only = " AND _part IN {parts:Array(String)}" if table in EVIDENCE else ""
@@ -159,9 +160,11 @@ def _clear(session: Session, table: str, found: Sequence[_Part]) -> int:
     return removed
 
 
-def _drop(session: Session, table: str, parts: Sequence[_Part]) -> int:
-    """Drop parts, and return how many rows they had. A part never changes, so nothing else can be in it."""
-    names = {f"part_{number}": part.name for number, part in enumerate(parts)}
+def drop_parts(session: Session, table: str, rows_of: Mapping[str, int]) -> int:
+    """Drop parts, given with their numbers of rows, and return how many rows went. Returns when they are gone
+    from disk. A part never changes, so nothing else can be in it; one that was merged meanwhile is left.
+    """
+    names = {f"part_{number}": name for number, name in enumerate(rows_of)}
     drops = ", ".join(f"DROP PART {{{name}:String}}" for name in names)
     try:
         session.execute(f"ALTER TABLE {{table:Identifier}} {drops}", {"table": table, **names})
@@ -169,5 +172,6 @@ def _drop(session: Session, table: str, parts: Sequence[_Part]) -> int:
         if error.code != _NO_SUCH_PART:
             raise
         # One was merged since it was looked at. Each by itself, so that only that one is left.
-        return sum(_drop(session, table, [part]) for part in parts) if len(parts) > 1 else 0
-    return sum(part.rows for part in parts)
+        alone = [{name: rows} for name, rows in rows_of.items()]
+        return sum(drop_parts(session, table, each) for each in alone) if len(alone) > 1 else 0
+    return sum(rows_of.values())

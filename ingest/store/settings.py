@@ -65,6 +65,15 @@ class StoreSettings(BaseModel):
         repr=False,
         description="Password for a ClickHouse server. From the environment, rather than in the address.",
     )
+    max_disk_share: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="Share of the disk that the embedded store may take. Above it the oldest days of spans, "
+        "log records and metric points are dropped before their time, one after the other; rollups and the "
+        "newest day never. Four fifths: what is new is worth more than what is oldest, and a disk that fills "
+        "up takes nothing new. 0 drops nothing. A server looks after its own disk.",
+    )
     retention: Retention = Retention()
 
     @field_validator("url")

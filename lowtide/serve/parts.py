@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ingest.loader.loader import Loader
     from ingest.spool.spool import Spool
     from ingest.store.engine import Engine
+    from ingest.store.keeper import DiskKeeper
     from lowtide.serve.listener import ApiListener
     from lowtide.serve.pipeline import PipelineReader
     from lowtide.serve.snapshots import ServerSnapshots
@@ -62,6 +63,7 @@ class ServerParts:
         self._engine: Engine | None = None
         self._snapshots: ServerSnapshots | None = None
         self._loader: Loader | None = None
+        self._keeper: DiskKeeper | None = None
         self._collector: OtlpServer | None = None
         self._api: ApiListener | None = None
 
@@ -110,11 +112,19 @@ class ServerParts:
     def start_loader(self) -> None:
         """Begin to store what waits."""
         from ingest.loader.loader import Loader
+        from ingest.store.keeper import DiskKeeper
         from lowtide.serve.pipeline import PipelineReader
 
         self._loader = Loader(self.spool, self.engine, self.settings.loader, registry=self.registry)
         self.pipeline = PipelineReader(self.spool, self._loader, self.registry)
         self._loader.start()
+        self._keeper = DiskKeeper(
+            self.engine,
+            self.settings.store.max_disk_share,
+            self.spool.oldest_unsafe_batch,
+            registry=self.registry,
+        )
+        self._keeper.start()
 
     def bind_api(self) -> None:
         """Make the API and claim its port."""
@@ -219,6 +229,8 @@ class ServerParts:
 
     def stop_loader(self, timeout_s: float) -> None:
         """Store what is waiting, and say what is left."""
+        if self._keeper is not None:
+            self._keeper.close()
         if _there(self._loader).stop(timeout_s):
             log.info("Everything accepted is stored")
             return

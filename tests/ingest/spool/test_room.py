@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from ingest.disk import Disk
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolDiskLowError, SpoolFailedError, SpoolFullError
-from ingest.spool.files import Disk, Files
+from ingest.spool.files import Files
 from ingest.spool.records import request_digest
 from ingest.spool.room import AwakeClock, DiskRoom, least_free_bytes
 from ingest.spool.settings import SpoolSettings
