@@ -19,6 +19,7 @@ from typing import Protocol
 import structlog
 
 from collector.admission import Admission, Lease
+from collector.check.series import SeriesLimit
 from collector.codecs import Encoding, inflate
 from collector.door import Arrival, Caller, Door, Form, Transport
 from collector.errors import BadRequestError, CollectorError
@@ -38,7 +39,7 @@ from collector.refusals import (
 )
 from collector.replies import Kind, Outcome, kept, outcome_of
 from collector.settings import CollectorSettings
-from collector.telemetry import Telemetry
+from collector.telemetry import SERIES, Telemetry
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolDiskLowError, SpoolFailedError, SpoolFullError, SpoolReadError
 from ingest.spool.records import Receipt, request_digest
@@ -153,6 +154,22 @@ class Check(Protocol):
         """As for `Look`, but takes time and memory. Called in a thread, one at a time."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Limited:
+    """A result without the points of series that a tenant may not begin."""
+
+    body: bytes
+    items: int
+    rejected: int
+    reason: str
+    warning: str
+    timed: bool
+    dropped: int
+    hashed: int
+    limited: int
+    """Of the rejected."""
+
+
 class Spool(Protocol):
     """The part of the spool that the collector needs."""
 
@@ -203,6 +220,7 @@ class Intake:
         from_json: Callable[[Signal, bytes], bytes],
         door: Door,
         telemetry: Telemetry,
+        series: SeriesLimit | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -213,6 +231,7 @@ class Intake:
         self._check = check
         self._from_json = from_json
         self._door = door
+        self._series = series
         self._telemetry = telemetry
         self._clock_ns = clock_ns
         self._admission = Admission(
@@ -225,6 +244,8 @@ class Intake:
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._stopping = False
         telemetry.watch(self._admission)
+        if series is not None:
+            telemetry.watch_series(series.counts)
 
     async def serve(self, arrival: Arrival, read: Callable[[Lease], Awaitable[Wire]]) -> Outcome:
         """Handle one request from its headers to its outcome.
@@ -313,6 +334,8 @@ class Intake:
                 return await self._known(seen.before)
             if checked is None:
                 return Outcome(Kind.OK)
+            if self._series is not None and arrival.signal is Signal.METRICS and checked.items:
+                checked = await self._within(self._series, caller, checked)
             return await self._stored(arrival.signal, caller, checked, seen.digest, now_ns)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
             return self._outcome_of(error, arrival, caller)
@@ -365,6 +388,26 @@ class Intake:
             body = self._from_json(arrival.signal, body)
         return self._check(arrival.signal, body, now_ns=now_ns) if body else None
 
+    async def _within(self, series: SeriesLimit, caller: Caller, checked: CheckResult) -> CheckResult:
+        """What is left of a request without series beyond the tenant's limit.
+
+        A partial success, which nobody sends again: the limit does not pass by waiting.
+        """
+        loop = asyncio.get_running_loop()
+        marks = await loop.run_in_executor(
+            self._threads, series.refused, caller.tenant, checked.body, checked.items
+        )
+        if marks is None:
+            return checked
+        body = await loop.run_in_executor(self._slow_thread, series.without, checked.body, marks)
+        limited = int(marks.sum())
+        self._telemetry.tenant_refused(caller.tenant, SERIES)
+        return _Limited(
+            body, checked.items - limited, checked.rejected + limited,
+            "; ".join(filter(None, [checked.reason, series.reason(marks)])), checked.warning, checked.timed,
+            checked.dropped, checked.hashed, limited,
+        )  # fmt: skip
+
     async def _stored(
         self, signal: Signal, caller: Caller, checked: CheckResult, digest: bytes, now_ns: int
     ) -> Outcome:
@@ -393,7 +436,8 @@ class Intake:
 
     def _count(self, signal: Signal, checked: CheckResult) -> None:
         """Count what the check found, of requests that are received for the first time only."""
-        self._telemetry.checked(signal, checked.items, checked.rejected)
+        limited = checked.limited if isinstance(checked, _Limited) else 0
+        self._telemetry.checked(signal, checked.items, checked.rejected - limited, limited)
         self._telemetry.scrubbed(signal, checked.dropped, checked.hashed)
 
     def _hand_over(

@@ -20,6 +20,7 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
+from collector.check import series
 from collector.check.check import TimeGate, check, look, warm_up
 from collector.check.scrub import Scrubber
 from collector.door import Door, OpenDoor
@@ -65,6 +66,7 @@ class OtlpServer:
             from_json=partial(request_from_json, memory_bytes=settings.max_repair_bytes),
             door=door or OpenDoor(),
             telemetry=telemetry,
+            series=series_limit(settings),
             clock_ns=clock_ns,
         )
         self._http = HttpListener(settings, HttpApp(settings, self._intake, telemetry), telemetry)
@@ -100,6 +102,8 @@ class OtlpServer:
             raise CollectorError("a collector starts once; make a new one")
         self._started = True
         await asyncio.to_thread(warm_up)
+        if self._settings.tenant_series:
+            await asyncio.to_thread(series.warm_up)
         listen = self._settings.listen
         bound = bound_socket(Endpoint(listen, self._settings.http_port, "--otlp-http-port"))
         try:
@@ -128,3 +132,10 @@ class OtlpServer:
         await self._intake.close(max(0.0, deadline - time.monotonic()))
         if self._started:
             log.info("OTLP is no longer received")
+
+
+def series_limit(settings: CollectorSettings) -> series.SeriesLimit | None:
+    """None if there is no limit."""
+    if not settings.tenant_series:
+        return None
+    return series.SeriesLimit(settings.tenant_series, memory_bytes=settings.max_repair_bytes)

@@ -138,6 +138,14 @@ class CollectorSettings(BaseModel):
         description="Threads for large requests. Two keep one huge request from blocking the next; "
         "decompression releases the interpreter lock, so they do run at the same time.",
     )
+    tenant_series: int = Field(
+        default=0,
+        ge=0,
+        le=50_000_000,
+        description="Metric series with a point in the last hour that each tenant may have. Points of "
+        "further ones are refused (partial success), those that are known go on. Takes up to 64 bytes of "
+        "memory for each, and a look at every point. 0 sets no limit: a series is only a row in the store.",
+    )
     body_timeout_s: float = Field(
         default=30.0,
         gt=0,

@@ -15,7 +15,12 @@ the loader.
 
 from __future__ import annotations
 
+from collections import Counter as Sums
+from collections.abc import Callable, Iterator, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from collector.admission import Admission
 from collector.door import Transport
@@ -26,6 +31,8 @@ NO_SIGNAL = "none"
 OTHER_TENANTS = "(other)"
 """A label that no tenant can have: what is counted of all that came after the first `MOST_TENANTS`."""
 MOST_TENANTS = 200
+SERIES = "series"
+"""The reason for points of series beyond the limit."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -96,11 +103,12 @@ class Telemetry:
         )
         self._tenant_refused = Counter(
             "lowtide_collector_tenant_refusals",
-            "Requests of known tenants that were not taken, by the reason.",
+            "Requests of known tenants that were not taken, or not whole (series), by the reason.",
             ["tenant", "reason"],
             registry=registry,
         )
         self._tenants: set[str] = set()
+        self._registry = registry
         self._inflight = Gauge(
             "lowtide_collector_inflight_bytes",
             "Bytes of requests being received, checked or waiting for the disk.",
@@ -110,6 +118,10 @@ class Telemetry:
     def watch(self, admission: Admission) -> None:
         """Read the bytes in flight from `admission` whenever metrics are collected."""
         self._inflight.set_function(lambda: admission.used_bytes)
+
+    def watch_series(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Ask for the series of each tenant whenever metrics are collected."""
+        self._registry.register(_SeriesCounts(counts, self._label))
 
     def answered(
         self, signal: Signal | None, transport: Transport, code: str, seconds: float | None = None
@@ -128,9 +140,9 @@ class Telemetry:
         """Count what a tenant sent."""
         self._tenant_bytes.labels(self._label(tenant)).inc(size_bytes)
 
-    def tenant_refused(self, tenant: str, kind: Kind) -> None:
-        """Count a request of a tenant that was not taken."""
-        self._tenant_refused.labels(self._label(tenant), kind).inc()
+    def tenant_refused(self, tenant: str, reason: str) -> None:
+        """Count a request of a tenant that was not taken, or not whole."""
+        self._tenant_refused.labels(self._label(tenant), reason).inc()
 
     def _label(self, tenant: str) -> str:
         """Each label costs memory for ever, here and wherever it is scraped."""
@@ -148,10 +160,13 @@ class Telemetry:
         """Count a body that could be decoded, or was received before."""
         self._body_bytes.labels(signal, transport).inc(body_bytes)
 
-    def checked(self, signal: Signal, items: int, rejected: int) -> None:
-        """Count the items of a request that is new: those that may be stored, and those that may not."""
-        self._received.labels(signal).inc(items + rejected)
+    def checked(self, signal: Signal, items: int, rejected: int, limited: int = 0) -> None:
+        """Count the items of a request that is new: those that may be stored, those that may not, and those
+        of series beyond the limit.
+        """
+        self._received.labels(signal).inc(items + rejected + limited)
         self.refused(signal, "check", rejected)
+        self.refused(signal, SERIES, limited)
 
     def scrubbed(self, signal: Signal, dropped: int, hashed: int) -> None:
         """Count attributes that are not stored as they came."""
@@ -167,3 +182,25 @@ class Telemetry:
         """Count items that were refused; `reason` is one of few words."""
         if items:
             self._refused.labels(signal, reason).inc(items)
+
+
+class _SeriesCounts(Collector):
+    """The series of each tenant, asked for when somebody looks."""
+
+    def __init__(self, counts: Callable[[], Mapping[str, int]], label: Callable[[str], str]) -> None:
+        self._counts = counts
+        self._label = label
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One gauge."""
+        family = GaugeMetricFamily(
+            "lowtide_collector_tenant_series",
+            "Series with a point in the last hour, by tenant; only while there is a limit.",
+            labels=["tenant"],
+        )
+        sums: Sums[str] = Sums()
+        for tenant, count in self._counts().items():
+            sums[self._label(tenant)] += count
+        for tenant, count in sums.items():
+            family.add_metric([tenant], count)
+        yield family

@@ -27,6 +27,7 @@ from collector.http import HttpApp, HttpListener
 from collector.intake import Intake
 from collector.later import Later
 from collector.listen import Endpoint, bound_socket
+from collector.server import series_limit
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
 from ingest.signals import Signal
@@ -277,6 +278,7 @@ async def start_receivers() -> AsyncIterator[StartReceivers]:
             from_json=fake_from_json,
             door=door or OpenDoor(),
             telemetry=telemetry,
+            series=series_limit(settings),
         )
         http = HttpListener(settings, HttpApp(settings, intake, telemetry), telemetry)
         grpc_receiver = GrpcReceiver(settings, intake)

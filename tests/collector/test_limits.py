@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 from collector.admission import LATELY_S, Admission, Lease
 from collector.door import Arrival, Caller
@@ -430,3 +431,37 @@ async def test_calls_of_one_address_above_the_limit_are_told_to_come_back(
     for each in under_way:
         assert await each == b""
     assert await receivers.export(Signal.TRACES, b"") == b""
+
+
+# --- series
+
+
+async def test_points_of_series_beyond_the_limit_are_a_partial_success(
+    start_receivers: Any, make_request: Any
+) -> None:
+    receivers = await start_receivers(door=HeaderDoor(), tenant_series=2)
+    first = await receivers.post("/v1/metrics", make_request(Signal.METRICS, ["a", "b"]), tenant="t")
+    assert (first.status_code, first.content) == (200, b"")
+
+    response = await receivers.post("/v1/metrics", make_request(Signal.METRICS, ["c", "a", "d"]), tenant="t")
+    assert response.status_code == 200
+    said = ExportMetricsServiceResponse.FromString(response.content).partial_success
+    assert said.rejected_data_points == 2
+    assert "2 of 3 data points refused" in said.error_message
+    assert "collector.tenant_series" in said.error_message
+    assert [items for *_, items in receivers.spool.stored] == [2, 1]
+
+    response = await receivers.post("/v1/metrics", make_request(Signal.METRICS, ["e"]), tenant="t")
+    said = ExportMetricsServiceResponse.FromString(response.content).partial_success
+    assert said.rejected_data_points == 1
+    assert (await receivers.post("/v1/traces", make_request(Signal.TRACES, ["x"]), tenant="t")).content == b""
+    assert (
+        await receivers.post("/v1/metrics", make_request(Signal.METRICS, ["e"]), tenant="u")
+    ).content == b""
+
+    count = receivers.count
+    assert count("lowtide_collector_items_received_total", signal="metrics") == 7
+    assert count("lowtide_collector_items_accepted_total", signal="metrics") == 4
+    assert count("lowtide_collector_items_refused_total", signal="metrics", reason="series") == 3
+    assert count("lowtide_collector_tenant_refusals_total", tenant="t", reason="series") == 2
+    assert count("lowtide_collector_tenant_series", tenant="t") == 2
