@@ -43,8 +43,8 @@ def _one(load: Load, seconds: float) -> dict[str, Any]:
         tempfile.TemporaryDirectory(prefix="lowtide-bench-") as folder,
         Server(Path(folder) / "data", SETTINGS) as server,
     ):
-        sent = _send(server, load, seconds)
-        done_at = _wait_until_stored(server, load, sent["items"])
+        sent = send(server, load, seconds, CONNECTIONS)
+        done_at = wait_until_stored(server, load, sent["items"])
         took_s = done_at - sent.pop("started_at")
         kept = int(server.rows(COUNTS[load.signal])[0][0])
         if kept != sent["items"]:
@@ -64,10 +64,11 @@ def _one(load: Load, seconds: float) -> dict[str, Any]:
         }
 
 
-def _send(server: Server, load: Load, seconds: float) -> dict[str, Any]:
+def send(server: Server, load: Load, seconds: float, connections: int) -> dict[str, Any]:
+    """What a process of its own sent over so many connections."""
     command = [sys.executable, "-m", "bench.sender", server.ready["otlp_http"], load.name]
     done = subprocess.run(
-        [*command, str(seconds), str(CONNECTIONS)], capture_output=True, text=True, check=False
+        [*command, str(seconds), str(connections)], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise RuntimeError(f"the sender failed: {done.stderr}")
@@ -75,7 +76,7 @@ def _send(server: Server, load: Load, seconds: float) -> dict[str, Any]:
     return sent
 
 
-def _wait_until_stored(server: Server, load: Load, items: int) -> float:
+def wait_until_stored(server: Server, load: Load, items: int) -> float:
     """When the last one was stored, seconds since 1970."""
     deadline = time.monotonic() + 600
     while server.counted("lowtide_loader_items_total", signal=load.signal.value) < items:

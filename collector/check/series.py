@@ -176,8 +176,8 @@ class SeriesLimit:
         """For the sender: what was refused and what to do."""
         return (
             f"{int(marks.sum())} of {len(marks)} data points refused: they begin new series, and this tenant "
-            f"has {self._limit} already, its limit (collector.tenant_series); take out attributes with endless "
-            "values, or have the limit raised. Series that are known are stored as before"
+            f"has {self._limit} already, its limit (collector.tenant_series); take out attributes with "
+            "endless values, or have the limit raised. Series that are known are stored as before"
         )
 
     def _sweep(self, minute: int) -> None:
