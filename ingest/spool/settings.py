@@ -33,10 +33,11 @@ class SpoolSettings(BaseModel):
         "a disk that is really full stops both. 0 takes requests until the disk is full.",
     )
     min_free_most_bytes: int = Field(
-        default=20 * 1024 * MIB,
+        default=4 * 1024 * MIB,
         ge=0,
-        description="Bytes that are kept free at most, whatever min_free_share says. 20 GiB: a twentieth of "
-        "a 10 TB disk would be more than merges ever need.",
+        description="Bytes that are kept free at most, whatever min_free_share says. 4 GiB: the store takes "
+        "a full spool in about half of it, and merges in the rest; a twentieth of a large disk would only "
+        "lie idle.",
     )
     segment_bytes: int = Field(
         default=64 * MIB,

@@ -50,7 +50,7 @@ EVIDENCE: Final = ("metric_series", "otel_traces", "workloads")
 
 ROUNDS: Final = 4
 """One removes, one finds nothing any more; two are for a demo that stops meanwhile."""
-_PARTS_AT_ONCE: Final = 100
+PARTS_AT_ONCE: Final = 100
 _NO_SUCH_PART: Final = 232
 
 
@@ -144,8 +144,8 @@ def _clear(session: Session, table: str, found: Sequence[_Part]) -> int:
     whole = [part for part in found if part.demo == part.rows]
     mixed = [part for part in found if part.demo < part.rows]
     removed = sum(
-        drop_parts(session, table, {part.name: part.rows for part in whole[at : at + _PARTS_AT_ONCE]})
-        for at in range(0, len(whole), _PARTS_AT_ONCE)
+        drop_parts(session, table, {part.name: part.rows for part in whole[at : at + PARTS_AT_ONCE]})
+        for at in range(0, len(whole), PARTS_AT_ONCE)
     )
     if mixed:
         only = " AND _part IN {parts:Array(String)}" if table in EVIDENCE else ""

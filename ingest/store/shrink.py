@@ -19,7 +19,7 @@ import structlog
 
 from ingest.store.engine import Session
 from ingest.store.otlp import RAW_TABLES
-from ingest.store.removal import drop_parts
+from ingest.store.removal import PARTS_AT_ONCE, drop_parts
 from ingest.store.sql import load_sql
 
 log = structlog.get_logger(__name__)
@@ -124,10 +124,11 @@ def _safe(session: Session, table: str, parts: list[_Part], oldest_unsafe: int |
 
 
 def _drop(session: Session, table: str, day: str, parts: Sequence[_Part]) -> list[Dropped]:
-    rows_of = {part.name: part.rows for part in parts}
-    if not rows_of:
+    if not parts:
         return []
-    rows = drop_parts(session, table, rows_of)
+    rows = 0
+    for at in range(0, len(parts), PARTS_AT_ONCE):
+        rows += drop_parts(session, table, {part.name: part.rows for part in parts[at : at + PARTS_AT_ONCE]})
     dropped = Dropped(table, day, rows, sum(part.size_bytes for part in parts))
     log.warning(
         "The store takes too much of its disk; the oldest telemetry was dropped",

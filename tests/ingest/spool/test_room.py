@@ -59,7 +59,7 @@ def room_of(files: Files, ticks: Ticks, **changes: Any) -> DiskRoom:
 
 
 @pytest.mark.parametrize(
-    ("total", "least"), [(20 * GIB, GIB), (400 * GIB, 20 * GIB), (10_000 * GIB, 20 * GIB), (0, 0)]
+    ("total", "least"), [(20 * GIB, GIB), (80 * GIB, 4 * GIB), (10_000 * GIB, 4 * GIB), (0, 0)]
 )
 def test_a_share_of_the_disk_and_no_more_than_is_of_use(total: int, least: int) -> None:
     assert least_free_bytes(SpoolSettings(), Disk(0, total)) == least
