@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.check.compiled import address_of, compiled, part
+from ingest.compiled import address_of, compiled, part
 
 Memory: TypeAlias = Any
 Points: TypeAlias = Callable[[bytes, int, NDArray[np.uint64]], int]

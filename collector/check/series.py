@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.check import points
-from collector.check.compiled import compiled
 from collector.check.rules import groups_of
 from collector.check.tables import REQUESTS
 from collector.check.weight import memory_needed
 from collector.errors import CollectorError
 from collector.refusals import TooLargeError
+from ingest.compiled import compiled
 from ingest.signals import Signal
 
 ACTIVE_MINUTES: Final = 60
