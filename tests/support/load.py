@@ -117,6 +117,18 @@ class Told:
         with self.lock:
             (self.acknowledged if acknowledged else self.unknown)[signal].update(ids)
 
+    def wait(self, least: int) -> None:
+        """Return once that many records of every signal were acknowledged."""
+        until = time.monotonic() + 60
+        while min(counts := [len(ids) for ids in self.owed().values()]) < least:
+            assert time.monotonic() < until, counts
+            time.sleep(0.02)
+
+    def owed(self) -> dict[str, set[int]]:
+        """What was acknowledged by now, of every signal."""
+        with self.lock:
+            return {signal: set(self.acknowledged[signal]) for signal in MAKE}
+
 
 class Load:
     """Senders for one life of the server: over HTTP and gRPC, of all three signals."""
