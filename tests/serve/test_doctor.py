@@ -24,7 +24,7 @@ def findings(data: Any, environment: dict[str, str]) -> dict[str, list[tuple[str
 
 
 def test_a_healthy_server_and_a_killed_one(launch: Any) -> None:
-    server = launch.serve()
+    server = launch.serve("--set", "serve.store_answer_s=8")  # a busy machine is no sick one
     server.send_log("1")
     server.wait_stored()
     healthy = findings(server.data, launch.environment)
