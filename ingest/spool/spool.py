@@ -28,7 +28,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,16 +37,16 @@ from prometheus_client import CollectorRegistry
 
 from ingest.signals import Signal
 from ingest.spool.batches import Batches
+from ingest.spool.batching import check_batch, fill_gaps, records_of_batch
 from ingest.spool.boot import VERSION, Meta, boot_bytes, kernel_boot_id, read_meta, write_meta
 from ingest.spool.committer import Committer
-from ingest.spool.errors import SpoolError, SpoolFullError, SpoolReadError
+from ingest.spool.errors import SpoolError, SpoolFullError
 from ingest.spool.files import Files, is_full
 from ingest.spool.health import DAMAGED_NAME, Health, Vault
 from ingest.spool.pending import Pending, pending_of
 from ingest.spool.place import lock_directory, make_directory
 from ingest.spool.quarantine import FOLDER_NAME as QUARANTINE_NAME
 from ingest.spool.quarantine import Held, Quarantine
-from ingest.spool.reading import Waiting
 from ingest.spool.records import (
     Batch,
     Receipt,
@@ -55,19 +54,18 @@ from ingest.spool.records import (
     SpoolRecord,
     SpoolStatus,
     request_digest,
-    token_of,
 )
 from ingest.spool.resends import FOLDER_NAME as RESENDS_NAME
 from ingest.spool.resends import Resends
 from ingest.spool.room import AwakeClock, DiskRoom
 from ingest.spool.settings import SpoolSettings
 from ingest.spool.signal_log import SignalLog
+from ingest.spool.standing import signal_status
 from ingest.spool.telemetry import SpoolMetrics
 
 __all__ = ["Batch", "Receipt", "SignalStatus", "Spool", "SpoolRecord", "SpoolStatus"]
 
 log = structlog.get_logger(__name__)
-_REPAIR_BYTES = 16 * 1024 * 1024
 
 
 class Spool:
@@ -115,7 +113,7 @@ class Spool:
         on_error.callback(self._resends.close)
         self._logs = {signal: self._open_log(signal, files, on_error) for signal in Signal}
         for signal in Signal:
-            self._fill_gaps(signal)
+            fill_gaps(self._logs[signal], self._batches)
         self._note_boot(files, meta, boot_id)
         self._resends.recover({signal: each.recovered for signal, each in self._logs.items()})
         self._committer = Committer(
@@ -182,21 +180,6 @@ class Spool:
                 raise
             self._batches.give_up_reserve()
             write_meta(files, self._directory, boot_id)
-
-    def _fill_gaps(self, signal: Signal) -> None:
-        """Put records between two batches, whose own entry is gone, into batches of their own."""
-        for first_seq, last_seq in self._batches.gaps(signal):
-            after = first_seq - 1
-            while records := self._logs[signal].reader.read(
-                after, upto_seq=last_seq, max_bytes=_REPAIR_BYTES, max_records=None
-            ):
-                batch = self._batches.begin(signal, records)
-                log.error(
-                    "A batch's entry is gone; its records are batched anew and may be stored twice",
-                    signal=signal.value, batch=batch.batch_id, first_seq=batch.first_seq,
-                    last_seq=batch.last_seq,
-                )  # fmt: skip
-                after = records[-1].seq
 
     # --- the receivers' side
 
@@ -310,24 +293,9 @@ class Spool:
             raise ValueError("a batch has at least one record")
 
         def check(cursor: int) -> None:
-            self._check_batch(signal, records, cursor)
+            check_batch(self._logs[signal], records, cursor)
 
         return self._batches.begin(signal, records, check=check)
-
-    def _check_batch(self, signal: Signal, records: Sequence[SpoolRecord], cursor: int) -> None:
-        """Whoever leaves a record out would lose it: the cursor goes on beyond it."""
-        last_seq = records[-1].seq
-        rising = all(one.seq < two.seq for one, two in pairwise(records))
-        if not rising or records[0].seq <= cursor or any(r.signal is not signal for r in records):
-            raise ValueError(f"a batch of {signal.value} must be of its records after {cursor}, in order")
-        if last_seq > self._logs[signal].last_seq:
-            raise ValueError(f"record {last_seq} of {signal.value} is not in this spool")
-        missing = last_seq - cursor - len(records) - self._logs[signal].lost(cursor + 1, last_seq)
-        if missing:
-            raise ValueError(
-                f"{missing} records of {signal.value} between {cursor + 1} and {last_seq} are missing in the "
-                "batch; they would be lost"
-            )
 
     def unfinished_batches(self) -> list[Batch]:
         """Batches that are begun and not finished, in the order in which they were begun.
@@ -342,16 +310,7 @@ class Spool:
 
         Records that were damaged since it was begun are reported and left out.
         """
-        records = self._logs[batch.signal].reader.read(
-            batch.first_seq - 1, upto_seq=batch.last_seq, max_bytes=None, max_records=None
-        )
-        token = token_of(batch.batch_id, batch.signal, (record.digest for record in records))
-        if token != batch.token and not batch.is_part:
-            log.error(
-                "A batch is no longer what it was when it was begun",
-                signal=batch.signal.value, batch=batch.batch_id, records=len(records),
-            )  # fmt: skip
-        return records
+        return records_of_batch(self._logs[batch.signal], batch)
 
     def split_batch(self, batch: Batch, *, last_seq: int) -> tuple[Batch, Batch]:
         """Put two batches in the place of one that the store cannot take: records up to one, and after it.
@@ -469,7 +428,7 @@ class Spool:
         """
         return SpoolStatus(
             directory=self._directory,
-            signals=tuple(self._signal_status(signal) for signal in Signal),
+            signals=tuple(signal_status(each, self._batches) for each in self._logs.values()),
             total_bytes=self._stored_bytes(),
             limit_bytes=self._settings.limit_bytes,
             segments=sum(each.segments for each in self._logs.values()),
@@ -478,36 +437,6 @@ class Spool:
             held=self._quarantine.usage(),
             room=self._room.status(),
         )
-
-    def _signal_status(self, signal: Signal) -> SignalStatus:
-        opened = self._logs[signal]
-        cursor, batches = self._batches.position(signal)
-        waiting = self._first_waiting(opened, cursor)
-        oldest_ns = [entry.oldest_ns for entry in batches]
-        if waiting is not None:
-            oldest_ns.append(waiting.received_ns)
-        return SignalStatus(
-            signal=signal,
-            first_seq=opened.first_seq,
-            last_seq=opened.last_seq,
-            cursor=cursor,
-            batches=len(batches),
-            records_waiting=sum(entry.records for entry in batches) + opened.waiting(cursor),
-            bytes_waiting=sum(entry.disk_bytes for entry in batches)
-            + (0 if waiting is None else waiting.disk_bytes),
-            oldest_received_ns=min(oldest_ns, default=None),
-            lost_records=opened.lost(1, opened.last_seq),
-            segments=opened.segments,
-            disk_bytes=opened.disk_bytes,
-        )
-
-    def _first_waiting(self, opened: SignalLog, cursor: int) -> Waiting | None:
-        try:
-            return opened.reader.first_waiting(cursor)
-        except SpoolReadError as error:
-            # The status must be told all the more when the disk is going.
-            log.warning("The age of what waits cannot be read", signal=opened.signal.value, error=str(error))
-            return None
 
     def close(self) -> None:
         """Write everything that is queued, and let the spool go. May be called again."""
