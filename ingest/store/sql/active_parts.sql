@@ -1,0 +1,12 @@
+-- Every table with rows of its own: where it lies, and its active parts.
+SELECT
+    tables.name,
+    tables.data_paths[1] AS path,
+    groupArrayIf(parts.name, parts.name != '') AS names
+FROM system.tables AS tables
+LEFT JOIN (
+    SELECT table, name FROM system.parts WHERE database = currentDatabase() AND active
+) AS parts ON parts.table = tables.name
+WHERE tables.database = currentDatabase() AND tables.engine LIKE '%MergeTree'
+GROUP BY tables.name, path
+ORDER BY tables.name
