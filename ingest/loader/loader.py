@@ -1,71 +1,96 @@
 """Everything that moves telemetry from the spool into the store: a thread per signal, and one that cleans up.
 `lowtide serve` starts and stops it.
 
-The trap: the spool is trimmed only after the file system of the store was synced, because the engine syncs
-neither its parts nor its memory of stored batches.
+The trap: an embedded engine syncs neither its parts nor its memory of stored batches. The spool is trimmed
+only behind a checkpoint of the store, and nothing is stored before there is one to go back to.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from ingest.loader.durable import sync_filesystem
+from ingest.loader.gate import Gate
 from ingest.loader.pipe import Pipe, PipeStatus
 from ingest.loader.settings import LoaderSettings
-from ingest.loader.standstill import Standstill
 from ingest.loader.telemetry import LoaderMetrics
+from ingest.loader.trimmer import Trimmer
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolError
 from ingest.spool.spool import Spool
+from ingest.store.checkpoints import Checkpoints
 from ingest.store.engine import Engine
 from ingest.store.otlp import OtlpWriter
-from ingest.store.target import Embedded
+from ingest.store.telemetry import StoreMetrics
 
 _log = structlog.get_logger(__name__)
+_PATIENCE_S = 60.0
+"""For an insert that is under way, before a checkpoint."""
+_LAST_PATIENCE_S = 2.0
+"""The same at the end, when it was waited for already."""
+_BEGIN_AGAIN_S = 2.0
 
 
 class Loader:
     """Loads every signal until it is stopped. The spool and the engine stay the caller's."""
 
     def __init__(
-        self, spool: Spool, engine: Engine, settings: LoaderSettings, *, registry: CollectorRegistry
+        self,
+        spool: Spool,
+        engine: Engine,
+        settings: LoaderSettings,
+        *,
+        registry: CollectorRegistry,
+        checkpoints: Checkpoints | None = None,
+        store_metrics: StoreMetrics | None = None,
     ) -> None:
+        """`checkpoints` of an embedded store, open; without them its files are never synced."""
         self._spool = spool
         self._settings = settings
         self._drain = threading.Event()
         self._halt = threading.Event()
-        self._writers = {signal: OtlpWriter(engine) for signal in Signal}
-        self._standstill = Standstill()
+        gate = Gate()
+        self._writers = {signal: OtlpWriter(engine, gate.inserting) for signal in Signal}
         metrics = LoaderMetrics(registry)
         self._pipes = {
-            signal: Pipe(
-                signal, spool, self._writers[signal], settings, metrics, self._drain, self._halt,
-                self._standstill,
-            )
+            signal: Pipe(signal, spool, self._writers[signal], settings, metrics, self._drain, self._halt)
             for signal in Signal
-        }  # fmt: skip
+        }
         self._threads = {
             signal: threading.Thread(target=pipe.run, name=f"load-{signal}", daemon=True)
             for signal, pipe in self._pipes.items()
         }
         for signal, pipe in self._pipes.items():
             metrics.watch(signal, pipe.held_up_s)
-        self._sync = _sync_of(engine)
+        self._trimmer = Trimmer(
+            spool, engine, checkpoints, gate, store_metrics or StoreMetrics(registry), patience_s=_PATIENCE_S
+        )
+        self._begun = threading.Event()
         self._cleaned = threading.Event()
         self._cleaner = threading.Thread(target=self._clean_up, name="load-clean", daemon=True)
 
     def start(self) -> None:
-        """Start the threads. Batches that an earlier process left unfinished go first."""
-        for thread in self._threads.values():
-            thread.start()
+        """Start the threads. Batches that an earlier process left unfinished go first.
+
+        Returns at once. Until there is a checkpoint to go back to, which waits for the disk, nothing is
+        stored.
+        """
         self._cleaner.start()
+
+    def _begin(self) -> bool:
+        """Start loading if there is a checkpoint to go back to; False if there is none."""
+        if not self._trimmer.begin():
+            return False
+        if not self._halt.is_set():
+            for thread in self._threads.values():
+                thread.start()
+            self._begun.set()
+        return True
 
     def status(self) -> Mapping[Signal, PipeStatus]:
         """Where each signal stands."""
@@ -73,19 +98,25 @@ class Loader:
 
     def failed(self) -> str:
         """Why loading has ended by itself, empty while it goes on."""
-        return "; ".join(
+        found = [
             f"{signal}: {pipe.status.failed}" for signal, pipe in self._pipes.items() if pipe.status.failed
-        )
+        ]
+        return "; ".join([*found, *filter(None, [self._trimmer.failed()])])
+
+    @property
+    def broken_parts(self) -> int:
+        """Parts of the store that the engine found damaged when it was opened."""
+        return self._trimmer.broken_parts
 
     @contextmanager
     def paused(self, timeout_s: float) -> Iterator[None]:
-        """While the block lasts nothing is inserted and the spool is not trimmed; what has been stored is
+        """While the block lasts nothing is inserted and the spool is not trimmed; what was stored before is
         durable, and the spool has forgotten it.
 
-        Raises StillBusyError if a batch is under way for longer than `timeout_s`.
+        Raises StillBusyError if an insert is under way for longer than `timeout_s`.
         """
-        with self._standstill.stop(timeout_s):
-            self._trim()
+        self._trimmer.trim(timeout_s)
+        with self._trimmer.paused(timeout_s):
             yield
 
     def stop(self, timeout_s: float) -> bool:
@@ -93,6 +124,7 @@ class Loader:
         spool."""
         deadline = time.monotonic() + timeout_s
         self._drain.set()
+        begun = self._begun.wait(timeout_s)
         alive = self._join(deadline)
         self._halt.set()
         if alive:
@@ -100,11 +132,18 @@ class Loader:
             self._join(time.monotonic() + min(5.0, timeout_s))
         self._cleaned.set()
         self._cleaner.join()
-        self._trim()
+        if self._begun.is_set():
+            self._trimmer.trim(_LAST_PATIENCE_S)
+        self._trimmer.close()
         if not any(thread.is_alive() for thread in self._threads.values()):
             for writer in self._writers.values():
                 writer.close()
-        return not alive and not self.failed()
+        return begun and not alive and not self.failed()
+
+    def keep(self) -> None:
+        """Take a checkpoint now, of what others have changed in the store for instance. Also after `stop`."""
+        self._trimmer.trim()
+        self._trimmer.close()
 
     def _join(self, deadline: float) -> bool:
         """Wait for the threads; True if one still runs."""
@@ -114,12 +153,14 @@ class Loader:
         return any(thread.is_alive() for thread in self._threads.values())
 
     def _clean_up(self) -> None:
+        while not self._begin():
+            if self._cleaned.wait(_BEGIN_AGAIN_S):
+                return
         while True:
             self._take_back()
             if self._cleaned.wait(self._settings.trim_interval_s):
                 return
-            with self._standstill.work():
-                self._trim()
+            self._trimmer.trim()
 
     def _take_back(self) -> None:
         """Put into the spool again what somebody wants to have tried once more."""
@@ -127,21 +168,3 @@ class Loader:
             self._spool.take_back()
         except SpoolError:
             _log.exception("Requests could not be taken back from quarantine")
-
-    def _trim(self) -> None:
-        """Forget in the spool what is durable in the store."""
-        mark = self._spool.trim_mark()
-        try:
-            self._sync()
-            self._spool.trim(mark)
-        except (OSError, SpoolError):
-            # Nothing is lost by keeping more than needed; the spool's limit says when it becomes a problem.
-            _log.exception("The spool could not be cleaned up")
-
-
-def _sync_of(engine: Engine) -> Callable[[], None]:
-    """What makes stored batches durable. A server sees to that itself."""
-    if not isinstance(engine.target, Embedded):
-        return lambda: None
-    directory: Path = engine.target.directory
-    return lambda: sync_filesystem(directory)

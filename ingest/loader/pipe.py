@@ -24,7 +24,6 @@ import structlog
 
 from ingest.loader.pieces import items_in, pieces_of
 from ingest.loader.settings import LoaderSettings
-from ingest.loader.standstill import Standstill
 from ingest.loader.telemetry import LoaderMetrics
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolFullError, SpoolReadError
@@ -92,8 +91,6 @@ class Pipe:
     """Set: no pauses any more, and the end when nothing is left."""
     halt: threading.Event
     """Set: the end, after the attempt that is under way."""
-    standstill: Standstill = field(default_factory=Standstill)
-    """Every attempt is made in it."""
     status: PipeStatus = field(default_factory=PipeStatus)
 
     def run(self) -> None:
@@ -212,8 +209,7 @@ class Pipe:
         pause_s = _FIRST_RETRY_S
         while True:
             try:
-                with self.standstill.work():
-                    done = attempt()
+                done = attempt()
             except (StoreError, SpoolFullError, SpoolReadError) as error:
                 self.status.error = f"could not {what}: {error}"
                 self.status.held_up_since_s = self.status.held_up_since_s or time.monotonic()

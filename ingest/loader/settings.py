@@ -42,6 +42,7 @@ class LoaderSettings(BaseModel):
         default=10.0,
         gt=0,
         le=3600,
-        description="Seconds between two clean-ups of the spool. Each makes the whole data directory durable"
-        " first.",
+        description="Seconds between two clean-ups of the spool. Each takes a checkpoint of the embedded"
+        " store first, which makes all of it durable. After a power failure what came since the last is"
+        " stored again.",
     )

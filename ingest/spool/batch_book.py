@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ingest.signals import Signal
@@ -23,6 +23,10 @@ class Item:
     finish_number: int = 0
     """Finishes are counted, so that a mark can say which of them came before it."""
     safe: bool = False
+
+    def is_finished_by(self, mark: int) -> bool:
+        """Whether it was finished before a mark was taken."""
+        return self.finished and self.finish_number <= mark
 
 
 @dataclass(slots=True)
@@ -85,14 +89,10 @@ class Book:
     def _advance(self, book: SignalBook) -> None:
         """Forget the batches at the front that are safe. The end of the front is where trimming may go: not
         beyond a record of which another piece is not safe yet."""
-        safe_seq = book.safe_seq
-        for item in _in_order(book):
-            if not item.safe:
-                safe_seq = min(safe_seq, item.begun.first_seq - 1)
-                break
-            safe_seq = max(safe_seq, item.begun.last_seq)
+        safe_seq, front = _front(book, lambda item: item.safe)
+        for item in front:
             del book.items[item.begun.batch_id]
-        book.safe_seq = max(book.safe_seq, safe_seq)
+        book.safe_seq = safe_seq
 
     def distrust(self, boot_id: bytes) -> int:
         """After another boot of the machine, a finished batch may be missing in the store unless it is known
@@ -116,6 +116,14 @@ class Book:
         """All records up to here are stored for good."""
         return self._signals[signal].safe_seq
 
+    def trusts(self, signal: Signal) -> bool:
+        """Whether a batch counts as stored though it is not known to be safe."""
+        return any(item.finished and not item.safe for item in self._signals[signal].items.values())
+
+    def safe_seq_by(self, signal: Signal, mark: int) -> int:
+        """What `safe_seq` will be once everything finished before a mark is safe."""
+        return _front(self._signals[signal], lambda item: item.safe or item.is_finished_by(mark))[0]
+
     def item(self, batch: Batch) -> Item | None:
         """What is known of a batch; None once it is safe, or was never begun."""
         return self._signals[batch.signal].items.get(batch.batch_id)
@@ -127,11 +135,13 @@ class Book:
             key=lambda entry: entry.batch_id,
         )
 
+    def before_reboot(self, signal: Signal, boot_id: bytes) -> int:
+        """How many unfinished batches were begun during another boot of the machine."""
+        return sum(not same_boot(entry.boot_id, boot_id) for entry in self.unfinished(signal))
+
     def finished_by(self, mark: int) -> list[Item]:
         """Batches finished before a mark was taken and not yet known to be safe."""
-        return [
-            item for _, item in self._all() if item.finished and not item.safe and item.finish_number <= mark
-        ]
+        return [item for _, item in self._all() if not item.safe and item.is_finished_by(mark)]
 
     def oldest_unsafe_id(self) -> int | None:
         """The first batch that is begun and not known to be stored for good; None if there is none."""
@@ -167,6 +177,18 @@ class Book:
 def _in_order(book: SignalBook) -> list[Item]:
     """By record, not by id: a batch that fills a gap has a later id than its neighbours."""
     return sorted(book.items.values(), key=lambda item: (item.begun.first_seq, item.begun.first_piece))
+
+
+def _front(book: SignalBook, is_over: Callable[[Item], bool]) -> tuple[int, list[Item]]:
+    """The batches before the first that is not over, and the record up to which all is in them."""
+    front: list[Item] = []
+    safe_seq = book.safe_seq
+    for item in _in_order(book):
+        if not is_over(item):
+            return max(book.safe_seq, min(safe_seq, item.begun.first_seq - 1)), front
+        front.append(item)
+        safe_seq = max(safe_seq, item.begun.last_seq)
+    return safe_seq, front
 
 
 def same_boot(one: bytes, other: bytes) -> bool:

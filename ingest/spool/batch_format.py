@@ -46,7 +46,7 @@ class Kind(IntEnum):
     BEGUN = 1
     FINISHED = 2
     SAFE = 3
-    """Finished, and the store has since been made durable."""
+    """Finished, and a checkpoint of the store has it."""
     FLOOR = 4
     SPLIT = 5
     """Two others take its place; it was never stored and never will be."""

@@ -126,6 +126,16 @@ class Batches:
         with self._state:
             return self._book.safe_seq(signal)
 
+    def trusts(self, signal: Signal) -> bool:
+        """Whether a batch counts as stored though it is not known to be safe."""
+        with self._state:
+            return self._book.trusts(signal)
+
+    def safe_seq_by(self, signal: Signal, mark: int) -> int:
+        """What `safe_seq` will be after `make_safe(mark)`."""
+        with self._state:
+            return self._book.safe_seq_by(signal, mark)
+
     def gaps(self, signal: Signal) -> list[tuple[int, int]]:
         """Records before the cursor that no batch has."""
         with self._state:
@@ -141,10 +151,14 @@ class Batches:
         with self._state:
             return [self._batch(entry) for entry in self._book.unfinished()]
 
-    def position(self, signal: Signal) -> tuple[int, list[Entry]]:
-        """The cursor of a signal, and how its unfinished batches began, at one moment."""
+    def position(self, signal: Signal) -> tuple[int, list[Entry], int]:
+        """The cursor of a signal, how its unfinished batches began, and how many of them before the machine
+        was started anew, at one moment."""
         with self._state:
-            return self._book.cursor(signal), self._book.unfinished(signal)
+            book = self._book
+            return (
+                book.cursor(signal), book.unfinished(signal), book.before_reboot(signal, self._boot_id)
+            )  # fmt: skip
 
     @property
     def disk_bytes(self) -> int:
@@ -253,7 +267,7 @@ class Batches:
             return self._book.finishes
 
     def make_safe(self, mark: int) -> None:
-        """The store was made durable after `mark` was taken: note so, durably. Raises SpoolFailedError, and
+        """What `mark` covers is in the store for good: note so, durably. Raises SpoolFailedError, and
         SpoolFullError if even the reserve did not help."""
         with self._io:
             self._health.check()

@@ -184,8 +184,9 @@ def look(directory: Path, *, limit_bytes: int, boot_id: str | None) -> SpoolStat
     files = Files()
     read_meta(files, directory)
     book, _ = _read_book(directory)
-    book.distrust(boot_bytes(boot_id))
-    signals = tuple(_look_at(files, directory, book, signal) for signal in Signal)
+    boot = boot_bytes(boot_id)
+    book.distrust(boot)
+    signals = tuple(_look_at(files, directory, book, signal, boot) for signal in Signal)
     return SpoolStatus(
         directory=directory,
         signals=signals,
@@ -202,7 +203,7 @@ def _usage(folder: Path) -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def _look_at(files: Files, directory: Path, book: Book, signal: Signal) -> SignalStatus:
+def _look_at(files: Files, directory: Path, book: Book, signal: Signal, boot: bytes) -> SignalStatus:
     paths = segment_paths(directory / signal.value)
     found = [examine(files, path, first_seq, verify=False) for first_seq, path in paths]
     cursor = book.cursor(signal)
@@ -222,6 +223,7 @@ def _look_at(files: Files, directory: Path, book: Book, signal: Signal) -> Signa
         last_seq=last_seq,
         cursor=cursor,
         batches=len(entries),
+        batches_before_reboot=book.before_reboot(signal, boot),
         records_waiting=waiting.records,
         bytes_waiting=waiting.disk_bytes,
         oldest_received_ns=waiting.oldest_ns,

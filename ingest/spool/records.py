@@ -72,8 +72,8 @@ class Batch:
     token: str
     """Hexadecimal SHA-256 of id, signal and the records' digests."""
     before_reboot: bool = False
-    """The machine was started anew since this batch was begun, so the store may have lost, of this batch, its
-    rows or its memory of the token, each without the other."""
+    """The machine was started anew since this batch was begun. An embedded store has gone back to a
+    checkpoint since, in which it may be or not."""
     pieces: tuple[int, int] | None = None
     """First and last piece, from 1, of its only record, if it is not of whole records."""
     is_part: bool = False
@@ -93,6 +93,8 @@ class SignalStatus:
     """Last record that belongs to a batch."""
     batches: int
     """Batches that are begun and not finished."""
+    batches_before_reboot: int
+    """Of those: begun before the machine was started anew; they are repeated."""
     records_waiting: int
     bytes_waiting: int
     oldest_received_ns: int | None

@@ -9,15 +9,15 @@
     spool.finish_batch(batch)
 
     mark = spool.trim_mark()
-    ...make the store durable...
+    ...take a checkpoint of the store...
     spool.trim(mark)
 
 The collector appends, the loader reads, batches and trims, all in one process and from any thread. What a
 future has resolved is checksummed and fsynced. `docs/spool.md` has the format and the promises.
 
 The traps: a batch is never made of other records or given another token than the first time, not even after
-a crash: `unfinished_batches` come first. And a mark is taken before the store is made durable, never after:
-what finishes in between is not covered.
+a crash: `unfinished_batches` come first. And a mark is taken before the store is looked at, never after: what
+finishes in between is not covered.
 """
 
 from __future__ import annotations
@@ -91,6 +91,8 @@ class Spool:
         self._trimming = threading.Lock()
         """Held by `trim` and `close`: neither may happen during the other."""
         meta = read_meta(files, directory)
+        self.boot_id = boot_id
+        """The machine's boot, by its kernel; None if that is not known."""
         self.previous_boot_id = meta.boot_id
         """The machine's boot when the spool was last opened; None if that is not known."""
         self.rebooted = meta.existed and (boot_id is None or meta.boot_id != boot_id)
@@ -301,7 +303,7 @@ class Spool:
         """Batches that are begun and not finished, in the order in which they were begun.
 
         After a restart of the machine, those that were finished without being known as safe are among them:
-        the store may have lost them. `Batch.before_reboot` tells.
+        the store has gone back to before them. `Batch.before_reboot` tells.
         """
         return self._batches.unfinished()
 
@@ -343,8 +345,26 @@ class Spool:
         self._batches.finish(batch)
 
     def trim_mark(self) -> int:
-        """Stands for all batches finished so far. Take it, make the store durable, then `trim`."""
+        """Stands for all batches finished so far. Take it, then a checkpoint, then `trim`."""
         return self._batches.mark()
+
+    def safe_seq(self, signal: Signal) -> int:
+        """All records up to here are stored for good, and may be gone from the spool."""
+        return self._batches.safe_seq(signal)
+
+    def trusts_store(self, signal: Signal) -> bool:
+        """Whether a batch counts as stored that no trim has covered. After another boot of the machine none
+        does."""
+        return self._batches.trusts(signal)
+
+    def safe_seq_by(self, signal: Signal, mark: int) -> int:
+        """What `safe_seq` will be after `trim(mark)`."""
+        return self._batches.safe_seq_by(signal, mark)
+
+    def make_room(self) -> None:
+        """Give up the reserve, on a full disk that `trim` would relieve; that keeps a new one. Raises
+        SpoolFailedError."""
+        self._batches.give_up_reserve()
 
     def trim(self, mark: int) -> int:
         """Delete the segments whose records are all in batches that `mark` covers; returns how many.

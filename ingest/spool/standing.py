@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 def signal_status(opened: SignalLog, batches: Batches) -> SignalStatus:
     """The status of one signal. Waits for no fsync, but reads when the first waiting record came."""
-    cursor, unfinished = batches.position(opened.signal)
+    cursor, unfinished, before_reboot = batches.position(opened.signal)
     waiting = _first_waiting(opened, cursor)
     oldest_ns = [entry.oldest_ns for entry in unfinished]
     if waiting is not None:
@@ -26,6 +26,7 @@ def signal_status(opened: SignalLog, batches: Batches) -> SignalStatus:
         last_seq=opened.last_seq,
         cursor=cursor,
         batches=len(unfinished),
+        batches_before_reboot=before_reboot,
         records_waiting=sum(entry.records for entry in unfinished) + opened.waiting(cursor),
         bytes_waiting=sum(entry.disk_bytes for entry in unfinished)
         + (0 if waiting is None else waiting.disk_bytes),

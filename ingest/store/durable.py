@@ -47,6 +47,15 @@ class FileSystem:
         os.close(self._handle)
 
 
+def sync_filesystem(directory: Path) -> None:
+    """Write out everything once, of the file system that holds a directory. Raises OSError."""
+    disk = FileSystem(directory)
+    try:
+        disk.sync()
+    finally:
+        disk.close()
+
+
 def replace_durably(path: Path, content: bytes) -> None:
     """Write a small file so that either the old or the new one is there, whatever happens. Raises OSError."""
     new = path.with_name(path.name + ".new")

@@ -12,7 +12,8 @@ it while batches lie unfinished in a spool.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -74,8 +75,12 @@ class Request:
 class OtlpWriter:
     """Inserts batches over one session, opened for the first. One per loader thread."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, engine: Engine, inserting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """`inserting` is entered for each insert; it may wait."""
         self._engine = engine
+        self._inserting = inserting
         self._session: Session | None = None
 
     def insert(self, signal: Signal, batch_id: int, token: str, requests: Iterable[Request]) -> None:
@@ -89,7 +94,8 @@ class OtlpWriter:
         schema = _schema(signal, embedded=self._engine.is_embedded)
         settings = _PINNED | schema | {"insert_deduplication_token": token}
         payload = b"".join(_framed(signal, batch_id, requests))
-        session.insert_raw(TABLES[signal], payload, fmt="Protobuf", settings=settings)
+        with self._inserting():
+            session.insert_raw(TABLES[signal], payload, fmt="Protobuf", settings=settings)
 
     def holds(self, signal: Signal, batch_id: int) -> bool:
         """Whether a raw table has a row of a batch. Reads a column of all of them. Raises StoreError."""

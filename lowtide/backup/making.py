@@ -21,9 +21,9 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from ingest.loader.durable import sync_filesystem
 from ingest.spool.boot import kernel_boot_id
 from ingest.spool.inspect import look
+from ingest.store.durable import sync_filesystem
 from ingest.store.target import Target
 from lowtide.backup.copying import check_room, copy_file
 from lowtide.backup.cut import Cut, read_cut, release

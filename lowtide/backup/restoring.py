@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.loader.durable import sync_filesystem
 from ingest.spool.boot import META_NAME
+from ingest.store.durable import sync_filesystem
 from ingest.store.engine import Engine
 from ingest.store.migrate import migrate, newest_number
 from ingest.store.target import Embedded

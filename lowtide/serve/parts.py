@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from ingest.store.errors import StoreUnavailableError
+from ingest.store.telemetry import StoreMetrics
 from lowtide import units
 from lowtide.instance_lock import InstanceLock
 from lowtide.serve.lifecycle import Addresses, Phase
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collector.server import OtlpServer
     from ingest.loader.loader import Loader
     from ingest.spool.spool import Spool
+    from ingest.store.checkpoints import Checkpoints
     from ingest.store.engine import Engine
     from ingest.store.keeper import DiskKeeper
     from lowtide.serve.listener import ApiListener
@@ -53,6 +55,7 @@ class ServerParts:
         self.settings = settings
         self.target = target_of(settings)
         self.registry = CollectorRegistry()
+        self.store_metrics = StoreMetrics(self.registry)
         self.phase = Phase.STARTING
         self.pipeline: PipelineReader | None = None
         self.demo = OwnDemo(self.state, lambda: self.phase is Phase.STOPPING)
@@ -61,6 +64,7 @@ class ServerParts:
         self._use: UseNotes | None = None
         self._spool: Spool | None = None
         self._engine: Engine | None = None
+        self._checkpoints: Checkpoints | None = None
         self._snapshots: ServerSnapshots | None = None
         self._loader: Loader | None = None
         self._keeper: DiskKeeper | None = None
@@ -89,13 +93,17 @@ class ServerParts:
         self._spool = Spool.open(spool_directory(self.settings), self.settings.spool, registry=self.registry)
 
     def open_engine(self) -> None:
-        """Say where the store is, and that its tables are to be brought up to date when it is reached."""
+        """Say where the store is, and that its tables are to be brought up to date when it is reached. An
+        embedded one is first put back to its last checkpoint if the machine was restarted.
+        """
+        from ingest.loader.going_back import open_checkpoints
         from ingest.store.engine import Engine
         from ingest.store.migrate import migrate
         from lowtide.serve.snapshots import ServerSnapshots, forget_snapshot
 
         forget_snapshot(self.settings.data, self.target)
         self._snapshots = ServerSnapshots(self.settings.data, self)
+        self._checkpoints = open_checkpoints(self.spool, self.target, self.store_metrics)
         self._engine = Engine(self.target, lambda session: migrate(session, self.settings.store))
 
     def migrate(self) -> None:
@@ -115,7 +123,10 @@ class ServerParts:
         from ingest.store.keeper import DiskKeeper
         from lowtide.serve.pipeline import PipelineReader
 
-        self._loader = Loader(self.spool, self.engine, self.settings.loader, registry=self.registry)
+        self._loader = Loader(
+            self.spool, self.engine, self.settings.loader, registry=self.registry,
+            checkpoints=self._checkpoints, store_metrics=self.store_metrics,
+        )  # fmt: skip
         self.pipeline = PipelineReader(self.spool, self._loader, self.registry)
         self._loader.start()
         self._keeper = DiskKeeper(
@@ -248,6 +259,8 @@ class ServerParts:
     def close_engine(self) -> None:
         """Close every session."""
         self.engine.close()
+        if self._checkpoints is not None:
+            self._checkpoints.close()
 
     def close_spool(self) -> None:
         """Close it."""

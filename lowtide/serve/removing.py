@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from ingest.loader.going_back import open_checkpoints
 from ingest.loader.loader import Loader
 from ingest.spool.spool import Spool
 from ingest.store.engine import Engine
 from ingest.store.migrate import migrate
 from ingest.store.removal import remove_demo
+from ingest.store.telemetry import StoreMetrics
 from lowtide.demo.server import STORING, Removed, progress_words
 from lowtide.errors import LowtideError
 from lowtide.serve.own_demo import SETTLE_S
@@ -59,10 +61,16 @@ def _everything_stored(settings: Settings, tell: Callable[[str], None]) -> Itera
         registry = CollectorRegistry()
         spool = Spool.open(spool_directory(settings), settings.spool, registry=registry)
         closing.callback(spool.close)
+        metrics = StoreMetrics(registry)
+        checkpoints = open_checkpoints(spool, target, metrics)
+        if checkpoints is not None:
+            closing.callback(checkpoints.close)
         engine = Engine(target, lambda session: migrate(session, settings.store))
         closing.callback(engine.close)
         engine.reach()
-        loader = Loader(spool, engine, settings.loader, registry=registry)
+        loader = Loader(
+            spool, engine, settings.loader, registry=registry, checkpoints=checkpoints, store_metrics=metrics
+        )
         loader.start()
         tell(STORING)
         if not loader.stop(SETTLE_S):
@@ -71,4 +79,8 @@ def _everything_stored(settings: Settings, tell: Callable[[str], None]) -> Itera
                 "removal.",
                 hint="`lowtide serve` says in its log why.",
             )
-        yield engine
+        try:
+            yield engine
+        finally:
+            # Else the store would go back to what was there before, at the next start of the machine.
+            loader.keep()

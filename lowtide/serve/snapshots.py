@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from api.snapshots import SnapshotRefusedError, SnapshotTaken
-from ingest.loader.standstill import StillBusyError
+from ingest.loader.gate import StillBusyError
 from ingest.spool.errors import SpoolError
 from lowtide.backup.cut import SnapshotError, release, take_cut
 from lowtide.backup.errors import BackupRunsError

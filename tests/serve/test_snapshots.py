@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.snapshots import SnapshotRefusedError
-from ingest.loader.standstill import StillBusyError
+from ingest.loader.gate import StillBusyError
 from ingest.spool.errors import SpoolFailedError
 from ingest.store.target import Server
 from lowtide.backup.making import backup_lock

@@ -115,6 +115,7 @@ class Launcher:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.started: list[Running] = []
+        self.command = [sys.executable, "-m", "lowtide"]
         # The machine's environment without anything that could change our settings.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LOWTIDE_")}
         self.environment = kept | {"XDG_CONFIG_HOME": str(folder / "config"), "NO_COLOR": "1"}
@@ -126,7 +127,7 @@ class Launcher:
         out, err = self.folder / f"out-{number}", self.folder / f"err-{number}"
         with out.open("wb") as stdout, err.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "lowtide", *arguments, "--data", str(data)],
+                [*self.command, *arguments, "--data", str(data)],
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=self.environment, cwd=self.folder,
             )  # fmt: skip
         self.started.append(Running(process, data, out, err))

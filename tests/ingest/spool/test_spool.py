@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import shutil
 import struct
 import threading
@@ -458,6 +459,27 @@ class TestTrim:
 
         spool.finish_batch(first)
         assert spool.trim(spool.trim_mark()) > 0
+
+    def test_what_a_trim_will_make_safe_is_known_before(self, place: Any) -> None:
+        """In whatever order batches are finished, and whichever are safe already."""
+        draw = random.Random(5)
+        spool = place.open()
+        waiting: list[Any] = []
+        for _ in range(40):
+            place.put(spool, b"it")
+            waiting.append(place.batch(spool))
+            draw.shuffle(waiting)
+            for batch in waiting[draw.randrange(3) :]:
+                spool.finish_batch(batch)
+                waiting.remove(batch)
+            mark = spool.trim_mark()
+            place.put(spool, b"later")
+            spool.finish_batch(place.batch(spool))
+            told = spool.safe_seq_by(Signal.TRACES, mark)
+            assert spool.trusts_store(Signal.TRACES)
+            spool.trim(mark)
+            assert spool.safe_seq(Signal.TRACES) == told
+        assert told > 0
 
     def test_the_numbers_survive(self, place: Any) -> None:
         """Everything stored and trimmed, and still no number is used twice."""

@@ -180,7 +180,13 @@ class TestLook:
             seen = look(place.directory, limit_bytes=1 << 20, boot_id=boot)
             spool = place.open(boot=boot)
             assert seen.signals == spool.status().signals
+            assert spool.trusts_store(Signal.TRACES) is (boot == place.BOOT)
             spool.close()
+        assert [(each.batches, each.batches_before_reboot) for each in seen.signals] == [
+            (2, 2),
+            (0, 0),
+            (0, 0),
+        ]
 
     def test_it_changes_nothing_and_needs_no_lock(self, place: Any) -> None:
         spool = place.open()

@@ -1,4 +1,4 @@
-"""Stopping the loader's threads between two attempts."""
+"""Holding inserts back for a moment."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from ingest.loader.gate import Gate, StillBusyError
 from ingest.loader.loader import Loader
 from ingest.loader.settings import LoaderSettings
-from ingest.loader.standstill import Standstill, StillBusyError
 from ingest.signals import Signal
 from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
@@ -20,53 +20,53 @@ from ingest.store.engine import Engine
 from ingest.store.target import Server
 
 
-def test_who_works_is_waited_for() -> None:
-    standstill, begun, end = Standstill(), threading.Event(), threading.Event()
-    order = []
+def test_the_gate_closes_when_nobody_is_inside() -> None:
+    gate = Gate()
+    entered, leave, closed = threading.Event(), threading.Event(), threading.Event()
 
-    def work() -> None:
-        with standstill.work():
-            begun.set()
-            end.wait()
-            order.append("worked")
+    def inside() -> None:
+        with gate.inserting():
+            entered.set()
+            assert leave.wait(20)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    begun.wait()
-    threading.Timer(0.05, end.set).start()
-    with standstill.stop(30):
-        order.append("stopped")
-    thread.join()
-    assert order == ["worked", "stopped"]
+    def close() -> None:
+        with gate.closed(20):
+            closed.set()
+
+    threads = [threading.Thread(target=each) for each in (inside, close)]
+    threads[0].start()
+    assert entered.wait(20)
+    threads[1].start()
+    assert not closed.wait(0.05)
+    leave.set()
+    assert closed.wait(20)
+    for thread in threads:
+        thread.join()
 
 
-def test_who_wants_to_work_waits() -> None:
-    standstill = Standstill()
-    order = []
+def test_who_comes_while_it_is_closed_waits() -> None:
+    gate = Gate()
+    entered = threading.Event()
 
-    def work() -> None:
-        with standstill.work():
-            order.append("worked")
+    def inside() -> None:
+        with gate.inserting():
+            entered.set()
 
-    thread = threading.Thread(target=work)
-    with standstill.stop(0):
+    thread = threading.Thread(target=inside)
+    with gate.closed(1):
         thread.start()
-        thread.join(0.05)
-        order.append("stopped")
+        assert not entered.wait(0.05)
+    assert entered.wait(20)
     thread.join()
-    assert order == ["stopped", "worked"]
 
 
-def test_one_that_takes_too_long() -> None:
-    standstill = Standstill()
-    with standstill.work(), pytest.raises(StillBusyError, match="more than 0 s"), standstill.stop(0):
-        pytest.fail("it was not still")
-    with standstill.work():
-        pass
-    with standstill.stop(0), pytest.raises(StillBusyError, match="somebody else"), standstill.stop(0):
-        pytest.fail("there were two")
-    with standstill.stop(0):
-        pass
+def test_the_gate_does_not_wait_for_ever() -> None:
+    gate = Gate()
+    with gate.inserting():
+        with pytest.raises(StillBusyError, match=r"more than 0\.01 s"), gate.closed(0.01):
+            pytest.fail("it was not empty")
+        with gate.inserting():  # open again
+            pass
 
 
 class Gathering:
@@ -74,9 +74,11 @@ class Gathering:
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
+        self.inserting: Any = None
 
     def insert(self, signal: Signal, batch_id: int, token: str, requests: list[Any]) -> None:
-        self.bodies += [request.body for request in requests]
+        with self.inserting():
+            self.bodies += [request.body for request in requests]
 
     def close(self) -> None:
         pass
@@ -86,7 +88,12 @@ def test_while_the_loader_is_paused_nothing_is_stored_and_all_that_was_is_trimme
     spool: Spool, fill: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = Gathering()
-    monkeypatch.setattr("ingest.loader.loader.OtlpWriter", lambda _: writer)
+
+    def gathering(_: Engine, inserting: Any) -> Gathering:
+        writer.inserting = inserting
+        return writer
+
+    monkeypatch.setattr("ingest.loader.loader.OtlpWriter", gathering)
     engine = Engine(Server("host", 1, "default", "", "lowtide", secure=False))
     loader = Loader(spool, engine, LoaderSettings(interval_ms=0), registry=CollectorRegistry())
     loader.start()

@@ -1,0 +1,56 @@
+"""Holds inserts back while a checkpoint is looked at or a backup is cut. The loader has one for all its
+signals.
+
+The trap: neither must fall between what an insert writes into a table and what it notes there, so the gate
+closes only when nobody is inside, and who comes meanwhile waits. An insert is never broken off.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class StillBusyError(Exception):
+    """An insert is under way for longer than anybody wanted to wait; nothing was held back."""
+
+
+class Gate:
+    """Lets any number of inserts through at once, or none."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._closing = False
+
+    @contextmanager
+    def inserting(self) -> Iterator[None]:
+        """Wait until it is open, and hold it open for the block."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closing)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def closed(self, timeout_s: float) -> Iterator[None]:
+        """Let nobody in, wait until nobody is inside, and keep it so for the block. One thread at a time.
+
+        Raises StillBusyError if that takes too long; then it is open again.
+        """
+        with self._changed:
+            self._closing = True
+        try:
+            with self._changed:
+                if not self._changed.wait_for(lambda: not self._inside, timeout_s):
+                    raise StillBusyError(f"an insert has been under way for more than {timeout_s:g} s")
+            yield
+        finally:
+            with self._changed:
+                self._closing = False
+                self._changed.notify_all()
