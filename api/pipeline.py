@@ -58,6 +58,10 @@ class PipelineState:
     """Why loading has ended; empty while it goes on."""
     disk_low: str = ""
     """Why requests are refused although the spool has room; empty while they are not."""
+    batches_to_repeat: int = 0
+    """Batches that are stored again because the machine was restarted."""
+    broken_parts: int = 0
+    """Parts of the store that the engine found damaged."""
 
     @property
     def requests_waiting(self) -> int:
@@ -139,6 +143,10 @@ class PipelineAnswer(_Answer):
     last_insert_at: datetime | None = Field(description="When anything was last stored.")
     last_insert_age_s: float | None = Field(description="Seconds since then; null for never.")
     spool_bytes: int = Field(description="Bytes of the spool on disk.")
+    batches_to_repeat: int = Field(
+        default=0, description="Batches that are stored again because the machine was restarted."
+    )
+    broken_parts: int = Field(default=0, description="Parts of the store that the engine found damaged.")
     spool_limit_bytes: int = Field(description="What it may take; at that, senders are told to come back.")
     disk_low: str = Field(
         default="",

@@ -61,20 +61,22 @@ def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     settings = run.settings()
     client = run.server(settings)
     if client is None:
-        rows, size_bytes, limit_bytes = _from_files(settings)
+        rows, size_bytes, limit_bytes, repeated = _from_files(settings)
         disk_low = ""
         source = "No server runs; read from its files"
     else:
         with client:
             answer = _from_server(client.get_json("/api/v1/pipeline"))
         rows, size_bytes, limit_bytes = answer.signals, answer.spool_bytes, answer.spool_limit_bytes
-        disk_low = answer.disk_low
+        disk_low, repeated = answer.disk_low, answer.batches_to_repeat
         source = "The running server"
     from lowtide.units import size
 
     run.note(f"{source}. The spool takes {size(size_bytes)} of {size(limit_bytes)}.")
     if disk_low:
         run.note(f"Senders are told to come back: {disk_low}. Make room.")
+    if repeated:
+        run.note(f"The machine was restarted; {repeated} batches are stored again.")
     _tell_of_quarantine(run, settings)
     columns = [
         Column("signal", "Signal"),
@@ -102,7 +104,7 @@ def _from_server(document: Any) -> PipelineAnswer:
         ) from error
 
 
-def _from_files(settings: Settings) -> tuple[Sequence[object], int, int]:
+def _from_files(settings: Settings) -> tuple[Sequence[object], int, int, int]:
     from api.pipeline import instant
     from ingest.spool.boot import kernel_boot_id
     from ingest.spool.inspect import look
@@ -121,7 +123,8 @@ def _from_files(settings: Settings) -> tuple[Sequence[object], int, int]:
         }
         for each in found.signals
     ]
-    return rows, found.total_bytes, found.limit_bytes
+    repeated = sum(each.batches_before_reboot for each in found.signals)
+    return rows, found.total_bytes, found.limit_bytes, repeated
 
 
 # --- inspect

@@ -51,6 +51,8 @@ class PipelineReader:
             spool_failed=spool.failed,
             loader_failed=self._loader.failed(),
             disk_low=_disk_low(spool.room),
+            batches_to_repeat=sum(one.batches_before_reboot for one in spool.signals),
+            broken_parts=self._loader.broken_parts,
         )
 
     def _signal(

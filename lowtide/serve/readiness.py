@@ -79,7 +79,7 @@ class ReadinessReader:
             _server(self._phase()),
             _spool(state),
             _loader(state),
-            Component("store", not problem, problem or "it answers"),
+            Component("store", not problem, problem or _answers(state)),
         ]
 
 
@@ -104,7 +104,19 @@ def _loader(state: PipelineState) -> Component:
     if state.retrying:
         # Not a reason by itself: the spool holds what waits, and the store is asked separately.
         return Component("loader", True, f"it is repeating a batch: {state.retrying}")
+    if state.batches_to_repeat:
+        return Component(
+            "loader",
+            True,
+            f"the machine was restarted; it is storing {state.batches_to_repeat} batches again",
+        )
     return Component("loader", True, "it is storing what comes")
+
+
+def _answers(state: PipelineState) -> str:
+    if state.broken_parts:
+        return f"it answers, without {state.broken_parts} parts that are damaged: the log names them"
+    return "it answers"
 
 
 def hopeless(spool_failed: str, loader_failed: str) -> str:

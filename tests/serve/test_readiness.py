@@ -72,6 +72,18 @@ async def test_a_batch_that_is_repeated_is_no_reason() -> None:
     assert await unready(replace(FINE, signals=(replace(SIGNAL, retrying="away"),))) == {}
 
 
+async def test_what_a_restart_of_the_machine_costs_is_told() -> None:
+    state = replace(FINE, batches_to_repeat=7, broken_parts=3)
+    told = {
+        one.name: (one.is_ready, one.detail)
+        for one in await ReadinessReader(lambda: Phase.RUNNING, Store()).components(state)
+    }
+
+    assert told["loader"] == (True, "the machine was restarted; it is storing 7 batches again")
+    assert told["store"][0]
+    assert "3 parts" in told["store"][1]
+
+
 @pytest.mark.parametrize("phase", [Phase.STARTING, Phase.STOPPING])
 async def test_only_a_running_server_is_ready(phase: Phase) -> None:
     assert await unready(phase=phase) == {"server": f"it is {phase}"}
