@@ -8,7 +8,8 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,22 +72,38 @@ async def test_no_answer_at_all() -> None:
             await check(receiver, timeout_s=0.2)
 
 
-@pytest.mark.parametrize("rules", ["http", "grpc"])
-async def test_what_answers_speaks_something_else(rules: str) -> None:
-    """As a database or an SSH server would."""
+@asynccontextmanager
+async def speaking(say: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
+    """The port of a server that says something to whoever connects, and hangs up."""
+    talks: list[asyncio.Task[Any]] = []
 
-    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"SSH-2.0-OpenSSH_9.9\r\n" * 4)
-        await writer.drain()
+    async def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talk = asyncio.current_task()
+        assert talk is not None
+        talks.append(talk)
+        with contextlib.suppress(ConnectionError):
+            await say(writer)
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
-    server = await asyncio.start_server(greet, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    with pytest.raises(UnreachableError):
-        await run(target(f"http://127.0.0.1:{port}", grpc=f"127.0.0.1:{port}"), chosen([rules]))
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
     server.close()
+    await asyncio.gather(*talks)
+
+
+@pytest.mark.parametrize("rules", ["http", "grpc"])
+async def test_what_answers_speaks_something_else(rules: str) -> None:
+    """As a database or an SSH server would."""
+
+    async def greet(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.9\r\n" * 4)
+        await writer.drain()
+
+    async with speaking(greet) as port:
+        with pytest.raises(UnreachableError):
+            await run(target(f"http://127.0.0.1:{port}", grpc=f"127.0.0.1:{port}"), chosen([rules]))
 
 
 @pytest.mark.parametrize(
@@ -224,20 +241,16 @@ async def test_a_reply_without_end_is_cut() -> None:
 
 
 async def test_a_reply_that_comes_drop_by_drop_is_not_waited_for() -> None:
-    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            writer.write(b"HTTP/1.1 200 OK\r\n")
-            while not reader.at_eof():
-                writer.write(b"a: b\r\n")
-                await writer.drain()
-                await asyncio.sleep(0.02)
-        writer.close()
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while not writer.is_closing():
+            writer.write(b"a: b\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.02)
 
-    server = await asyncio.start_server(drip, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    with pytest.raises(UnreachableError, match="no reply within"):
-        await run(target(url, timeout_s=0.1), chosen())
-    server.close()
+    async with speaking(drip) as port:
+        with pytest.raises(UnreachableError, match="no reply within"):
+            await run(target(f"http://127.0.0.1:{port}", timeout_s=0.1), chosen())
 
 
 async def test_a_check_of_ours_that_breaks_is_an_outcome() -> None:

@@ -262,13 +262,18 @@ class Receiver:
 
     async def die(self) -> None:
         """Close both listeners and every connection."""
+        # Begun before closing: afterwards Python 3.11 no longer waits, and connections whose handshake has
+        # just failed are known to their server only.
+        closed = [asyncio.create_task(server.wait_closed()) for server in (self._http, self._grpc)]
+        await asyncio.sleep(0)
         self._http.close()
         self._grpc.close()
-        await asyncio.sleep(0)  # for connections that were accepted just now
         tasks = self._tasks - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if asyncio.current_task() not in self._tasks:
+            await asyncio.gather(*closed)
 
     def _on(self, serve: Any) -> Any:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
