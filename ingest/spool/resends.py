@@ -124,6 +124,10 @@ class Resends:
             if path.stem.isascii() and path.stem.isdigit():
                 self._load(path, recovered, covered)
         with self._io:
+            if self._stored:
+                # A killed process may have left it unsynced; the earlier ones were synced before it was begun.
+                self._handle = self._files.open_append(self._stored[-1].path)
+                self._synced, self._new_name = False, True
             for signal, found in recovered.items():
                 self._owe(known for known in found.known if known.seq > covered[signal])
             self._write_owed()

@@ -465,3 +465,18 @@ TestCrashes = Crashes.TestCase
 TestCrashes.settings = settings(
     max_examples=60, stateful_step_count=30, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_what_a_killed_process_noted_is_synced_by_the_next() -> None:
+    """A segment was sealed on the word of a file that was in memory only; then the power failed."""
+    state = Crashes()
+    try:
+        state.begin(seed=0, mortal=False)
+        state.append(signal=Signal.LOGS, sizes=[0, 85, 277, 453, 569, 1465])
+        state.crash(power=False)
+        state.append(signal=Signal.LOGS, sizes=[666])  # seals the segment of those
+        for _ in range(5):
+            state.crash(power=True)
+            state.send_again(picks=list(range(7)), signal=Signal.LOGS)
+    finally:
+        state.teardown()
