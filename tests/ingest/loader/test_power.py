@@ -87,7 +87,9 @@ def differences(found: Rows, wanted: Rows) -> dict[str, str]:
 
 
 def checkpoint_of(directory: Path) -> Checkpoint:
-    return decode((directory / "store/checkpoint/lowtide/checkpoint.json").read_bytes())
+    """The last; one of nothing if there is none yet: then nothing has been stored either."""
+    path = directory / "store/checkpoint/lowtide/checkpoint.json"
+    return decode(path.read_bytes()) if path.exists() else Checkpoint(0, {}, ())
 
 
 def young_parts(directory: Path, table: KeptTable) -> list[Path]:
