@@ -55,8 +55,11 @@ def page_router(
     pipeline: PipelineSource,
     addresses: Callable[[], Mapping[str, str]],
     desk: Desk,
+    asks_who: Callable[[], bool] = lambda: False,
 ) -> APIRouter:
-    """`/` and `/static/lowtide.css`. `addresses` has the keys of the ready line, really bound ones."""
+    """`/` and `/static/lowtide.css`. `addresses` has the keys of the ready line, really bound ones;
+    `asks_who` says whether senders must prove who they are.
+    """
     router = APIRouter(include_in_schema=False)
     answering = _Answering(store, basis, desk)
 
@@ -71,6 +74,7 @@ def page_router(
             zone=basis.zone,
             otlp_http=bound["otlp_http"],
             otlp_grpc=bound["otlp_grpc"],
+            asks_who=asks_who(),
         )
         return HTMLResponse(render_front(page), found.status)
 

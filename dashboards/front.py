@@ -155,6 +155,8 @@ class Front:
     zone: tzinfo
     otlp_http: str
     otlp_grpc: str
+    asks_who: bool = False
+    """Whether senders must prove who they are."""
 
     @property
     def is_empty(self) -> bool:
@@ -165,6 +167,11 @@ class Front:
     def otlp_grpc_target(self) -> str:
         """The gRPC address without its scheme, as the Collector's exporter wants it."""
         return self.otlp_grpc.partition("://")[2]
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether senders speak TLS."""
+        return self.otlp_grpc.startswith("https:")
 
 
 def render_front(front: Front) -> str:

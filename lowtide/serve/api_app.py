@@ -80,7 +80,14 @@ def api_app(parts: Running) -> FastAPI:
             answers_router(parts.engine, basis, desk),
             demo_router(parts.engine, parts.demo),
             snapshots_router(parts.snapshots),
-            page_router(parts.engine, basis, state, lambda: parts.addresses().as_record(), desk),
+            page_router(
+                parts.engine,
+                basis,
+                state,
+                lambda: parts.addresses().as_record(),
+                desk,
+                lambda: parts.tokens.are_asked_for,
+            ),
         ],
         open=[sql_router(parts.engine, settings.api.sql)] if settings.api.sql.enabled else [],
     )

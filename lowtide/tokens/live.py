@@ -101,6 +101,11 @@ class LiveTokens:
         self._used[found.id] = now.replace(second=0, microsecond=0)
         return Holder(found.id, found.tenant, found.scopes)
 
+    @property
+    def are_asked_for(self) -> bool:
+        """Whether somebody without any proof is refused."""
+        return not self._may_be_open
+
     def note_use(self) -> None:
         """Write down when tokens were last used, if that has changed. From any thread; never raises."""
         used = dict(self._used)

@@ -207,6 +207,25 @@ def test_addresses_to_send_to_are_the_real_ones(front: MakeFront) -> None:
     assert "endpoint: 127.0.0.1:222\n" in page.text
 
 
+def test_what_senders_must_show_is_said_only_where_it_is_asked_for(front: MakeFront) -> None:
+    open_page, asking = Page(render_front(front())), Page(render_front(front(asks_who=True)))
+
+    assert "authorization" not in open_page.text
+    assert asking.text.count("http/protobuf\nOTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer lt_...") == 1
+    assert asking.text.count("grpc\nOTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer lt_...") == 1
+    assert "    headers:\n      authorization: Bearer lt_...\n    tls:\n" in asking.text
+    assert "lowtide token create NAME --scope write" in asking.words
+
+
+def test_over_tls_nothing_says_insecure(front: MakeFront) -> None:
+    page = Page(render_front(front(otlp_http="https://h:4318", otlp_grpc="https://h:4317", asks_who=True)))
+
+    assert "insecure" not in page.text
+    assert "OTEL_EXPORTER_OTLP_CERTIFICATE" in page.words
+    assert "    endpoint: h:4317\n    headers:\n      authorization: Bearer lt_...\nservice:" in page.text
+    assert "OTEL_EXPORTER_OTLP_CERTIFICATE" not in Page(render_front(front())).words
+
+
 def test_long_lists_say_what_is_left_out(front: MakeFront, answers: Answers) -> None:
     many_idle = answers.idle.model_copy(update={"rows": answers.idle.rows * SHOWN_IDLE["long tail"]})
     first = answers.costs[0]
