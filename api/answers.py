@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Query
@@ -19,9 +20,17 @@ from analytics.documents import Answer, CostAnswer, IdleAnswer, RecommendAnswer
 from analytics.grouping import By
 from analytics.queries import Session
 from analytics.window import DEFAULT_WINDOW
-from api.access import CallerParameter
+from api.access import Caller, CallerParameter
 from api.desk import Desk
+from api.problems import ApiError
 
+TenantParameter = Annotated[
+    str | None,
+    Query(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+        description="Whose costs. Only who sees all tenants may name one; everybody else gets their own.",
+    ),
+]
 WindowParameter = Annotated[
     str,
     Query(
@@ -56,24 +65,42 @@ def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], dat
 
         return Response(await desk.ask(key, work), media_type="application/json")
 
+    def tenant_of(caller: Caller, named: str | None) -> str:
+        """Whose costs are meant. Raises ApiError."""
+        if named is None:
+            return caller.tenant
+        if not caller.sees_all:
+            raise ApiError(
+                HTTPStatus.FORBIDDEN,
+                "tenant-forbidden",
+                "Only one tenant is yours",
+                "Answers are about the tenant of the token; leave the parameter tenant out.",
+            )
+        return named
+
     @router.get("/cost", operation_id="getCost", summary="What everything costs", response_model=CostAnswer)
     async def cost(
-        caller: CallerParameter, by: By = By.APPLICATION, window: WindowParameter = DEFAULT_WINDOW
+        caller: CallerParameter,
+        by: By = By.APPLICATION,
+        window: WindowParameter = DEFAULT_WINDOW,
+        tenant: TenantParameter = None,
     ) -> Response:
         """What everything cost, by team, application, service, workload, namespace or cluster."""
+        whose = tenant_of(caller, tenant)
         return await answered(
-            ("cost", caller.tenant, by, window),
-            lambda session: cost_answer(
-                session, basis, by=by, window=window, now=now(), tenant=caller.tenant
-            ),
+            ("cost", whose, by, window),
+            lambda session: cost_answer(session, basis, by=by, window=window, now=now(), tenant=whose),
         )
 
     @router.get("/idle", operation_id="getIdle", summary="What sits idle", response_model=IdleAnswer)
-    async def idle(caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW) -> Response:
+    async def idle(
+        caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW, tenant: TenantParameter = None
+    ) -> Response:
         """Silent and long-tail workloads, with their witnesses."""
+        whose = tenant_of(caller, tenant)
         return await answered(
-            ("idle", caller.tenant, window),
-            lambda session: idle_answer(session, basis, window=window, now=now(), tenant=caller.tenant),
+            ("idle", whose, window),
+            lambda session: idle_answer(session, basis, window=window, now=now(), tenant=whose),
         )
 
     @router.get(
@@ -82,11 +109,14 @@ def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], dat
         summary="What could sleep",
         response_model=RecommendAnswer,
     )
-    async def recommendations(caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW) -> Response:
+    async def recommendations(
+        caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW, tenant: TenantParameter = None
+    ) -> Response:
         """What could sleep, the largest saving first. Candidates, not proven."""
+        whose = tenant_of(caller, tenant)
         return await answered(
-            ("recommendations", caller.tenant, window),
-            lambda session: recommend_answer(session, basis, window=window, now=now(), tenant=caller.tenant),
+            ("recommendations", whose, window),
+            lambda session: recommend_answer(session, basis, window=window, now=now(), tenant=whose),
         )
 
     return router

@@ -29,9 +29,15 @@ Local = Callable[["Session", "Basis", datetime], A]
 
 
 def ask(
-    run: Invocation, settings: Settings, path: str, params: Mapping[str, str], model: type[A], local: Local[A]
+    run: Invocation,
+    settings: Settings,
+    path: str,
+    params: Mapping[str, str | None],
+    model: type[A],
+    local: Local[A],
 ) -> A:
-    """The answer at `path` of the running server, else `local` over the store of the data directory.
+    """The answer at `path` of the running server, else `local` over the store of the data directory. A
+    parameter that is None is not sent.
 
     Raises ServerError, WindowError, StoreError or NoDataError.
     """

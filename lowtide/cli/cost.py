@@ -49,6 +49,27 @@ WindowOption = Annotated[
 ]
 
 
+def _tenant(given: str | None) -> str | None:
+    from lowtide.tokens.token import TENANT_FORM
+
+    if given is not None and not TENANT_FORM.fullmatch(given):
+        raise typer.BadParameter(
+            "a tenant is letters, digits, . _ and -, 63 at most, the first a letter or digit"
+        )
+    return given
+
+
+TenantOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tenant",
+        metavar="TENANT",
+        help="Whose; default: `default`, whose rows came in without a token.",
+        callback=_tenant,
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("cost")(cost)
@@ -58,6 +79,7 @@ def cost(
     ctx: typer.Context,
     by: Annotated[By, typer.Option(help="What the lines are.")] = By.APPLICATION,
     window: WindowOption = DEFAULT_WINDOW,
+    tenant: TenantOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show what every team, application or service costs. Lines add up to the nodes' cost to the last
@@ -68,11 +90,12 @@ def cost(
     from lowtide.asking import TENANT, ask, tell
 
     def local(session: Session, basis: Basis, now: datetime) -> CostAnswer:
-        return cost_answer(session, basis, by=by, window=window, now=now, tenant=TENANT)
+        return cost_answer(session, basis, by=by, window=window, now=now, tenant=tenant or TENANT)
 
     run = invocation(ctx)
     settings = run.settings()
-    answer = ask(run, settings, "/api/v1/cost", {"by": by.value, "window": window}, CostAnswer, local)
+    asked = {"by": by.value, "window": window, "tenant": tenant}
+    answer = ask(run, settings, "/api/v1/cost", asked, CostAnswer, local)
     tell(run, settings, f"Cost by {by.value}", answer)
     print_costs(answer, output)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from analytics.window import DEFAULT_WINDOW
-from lowtide.cli.cost import WindowOption
+from lowtide.cli.cost import TenantOption, WindowOption
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import MISSING, Column, Output, Unit, render
 from lowtide.units import duration
@@ -33,7 +33,10 @@ def register(app: typer.Typer) -> None:
 
 
 def idle(
-    ctx: typer.Context, window: WindowOption = DEFAULT_WINDOW, output: OutputOption = Output.TABLE
+    ctx: typer.Context,
+    window: WindowOption = DEFAULT_WINDOW,
+    tenant: TenantOption = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Show silent and long-tail workloads, with the witnesses: requests, CPU, network."""
     from analytics.answers import idle_answer
@@ -41,11 +44,11 @@ def idle(
     from lowtide.asking import TENANT, ask, tell
 
     def local(session: Session, basis: Basis, now: datetime) -> IdleAnswer:
-        return idle_answer(session, basis, window=window, now=now, tenant=TENANT)
+        return idle_answer(session, basis, window=window, now=now, tenant=tenant or TENANT)
 
     run = invocation(ctx)
     settings = run.settings()
-    answer = ask(run, settings, "/api/v1/idle", {"window": window}, IdleAnswer, local)
+    answer = ask(run, settings, "/api/v1/idle", {"window": window, "tenant": tenant}, IdleAnswer, local)
     tell(run, settings, "Idle workloads", answer)
     print_idle(run, settings, answer, output)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from analytics.window import DEFAULT_WINDOW
-from lowtide.cli.cost import WindowOption
+from lowtide.cli.cost import TenantOption, WindowOption
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import MISSING, Column, Output, Unit, render
 from lowtide.units import money
@@ -33,7 +33,10 @@ def register(app: typer.Typer) -> None:
 
 
 def recommend(
-    ctx: typer.Context, window: WindowOption = DEFAULT_WINDOW, output: OutputOption = Output.TABLE
+    ctx: typer.Context,
+    window: WindowOption = DEFAULT_WINDOW,
+    tenant: TenantOption = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Show what could scale to zero, and what that would free. Candidates, not proven by a replay yet."""
     from analytics.answers import recommend_answer
@@ -41,11 +44,13 @@ def recommend(
     from lowtide.asking import TENANT, ask, tell
 
     def local(session: Session, basis: Basis, now: datetime) -> RecommendAnswer:
-        return recommend_answer(session, basis, window=window, now=now, tenant=TENANT)
+        return recommend_answer(session, basis, window=window, now=now, tenant=tenant or TENANT)
 
     run = invocation(ctx)
     settings = run.settings()
-    answer = ask(run, settings, "/api/v1/recommendations", {"window": window}, RecommendAnswer, local)
+    answer = ask(
+        run, settings, "/api/v1/recommendations", {"window": window, "tenant": tenant}, RecommendAnswer, local
+    )
     tell(run, settings, "First scale-to-zero estimates", answer)
     print_recommendations(run, settings, answer, output)
 

@@ -36,6 +36,7 @@ def command(
         answer = local(session, basis, datetime.now(UTC))
         assert path.startswith("/api/v1/")
         assert params["window"] == example.window
+        assert params.keys() <= {"by", "window", "tenant"}
         # As it would come from the API.
         return model.model_validate(json.loads(answer.model_dump_json()))
 
@@ -157,6 +158,22 @@ def test_no_candidate_needs_a_reason(command: Command, example: Any, monkeypatch
 
     assert (code, len(out.splitlines())) == (0, 1)
     assert "No workload could sleep with a saving, or none has 24 h of unsampled requests" in err
+
+
+@pytest.mark.parametrize("what", ["cost", "idle", "recommend"])
+def test_another_tenant_can_be_named(
+    command: Command, example: Any, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(lowtide.asking, "TENANT", "somebody-else")
+
+    code, out, _ = command(what, "--tenant", example.tenant)
+    unnamed, own, _ = command(what)
+    wrong, _, err = command(what, "--tenant", "a/b")
+
+    assert (code, unnamed) == (0, 0)
+    assert len(out.splitlines()) > len(own.splitlines())
+    assert wrong == 2
+    assert "a tenant is letters" in err
 
 
 def test_idle_for_people_shows_how_long_the_evidence_is(command: Command) -> None:
