@@ -1,8 +1,9 @@
-"""Who is sending, and may they: decided here and nowhere else, from the headers alone, before a body is read.
+"""Who is sending, and may they: decided here and nowhere else, before a body is read.
 
 Both receivers describe a request as an `Arrival`; the intake asks its `Door` once for each.
-`lowtide.serve.doors` has the one that knows tokens. The trap: exactly one header says who somebody is. A
-name for a tenant that comes in another header, or in the URL, is never looked at.
+`lowtide.serve.doors` has the one that knows tokens and certificates. The trap: exactly one header says who
+somebody is, and beside it what TLS has proved. A name for a tenant that comes in another header, or in the
+URL, is never looked at.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from collector.tls.certificate import Certificate
 from ingest.signals import Signal
 
 DEFAULT_TENANT = "default"
@@ -42,6 +44,8 @@ class Arrival:
     form: Form
     headers: Mapping[str, str]
     peer: str
+    certificate: Certificate | None = None
+    """What the sender proved to be over TLS."""
 
 
 @dataclass(frozen=True, slots=True)

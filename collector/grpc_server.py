@@ -21,6 +21,8 @@ is different.
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from typing import Any
 
 import grpc
@@ -32,11 +34,13 @@ from collector.door import Arrival, Form, Transport, joined
 from collector.errors import BadRequestError
 from collector.intake import Intake, Wire
 from collector.later import Later
-from collector.listen import Endpoint, ListenError, free_address
+from collector.listen import BACKLOG, Endpoint, ListenError, bound_socket, free_address
 from collector.peers import Peers, host_of
 from collector.refusals import TooLargeError
 from collector.replies import Kind, Outcome, grpc_reply
 from collector.settings import CollectorSettings
+from collector.tls.gate import Gate
+from collector.tls.relay import Peer, Relay
 from collector.turns import Turns
 from ingest.signals import Signal
 
@@ -50,42 +54,77 @@ _TOO_MANY_CALLS = "too many calls at a time from this address; send this request
 _MAX_REPLY_BYTES = 4 * 1024 * 1024
 
 
-class GrpcReceiver:
-    """The gRPC listener; start and stop it in one event loop."""
+_RELAY_DRAIN_S = 1.0
+"""For what the gRPC server said last to get through the relay."""
 
-    def __init__(self, settings: CollectorSettings, intake: Intake) -> None:
+
+class GrpcReceiver:
+    """The gRPC listener, over TLS if there is a gate; start and stop it in one event loop."""
+
+    def __init__(self, settings: CollectorSettings, intake: Intake, gate: Gate | None = None) -> None:
         self._settings = settings
         self._intake = intake
+        self._gate = gate
         self._server: aio.Server | None = None
+        self._front: asyncio.Server | None = None
+        self._relay: Relay | None = None
 
     async def start(self, endpoint: Endpoint) -> int:
         """Listen and return the real port. Raises PortInUseError or ListenError."""
-        address = free_address(endpoint)
+        if self._gate is None:
+            self._server, port = await self._serving(free_address(endpoint), endpoint, None)
+            return port
+        bound = bound_socket(endpoint)
+        try:
+            port = int(bound.getsockname()[1])
+            self._front = await self._behind(bound, endpoint, self._gate)
+        except BaseException:
+            bound.close()
+            raise
+        return port
+
+    async def stop(self, grace_s: float) -> None:
+        """Accept nothing more, let calls in progress end, cancel what is left after `grace_s`."""
+        front, self._front = self._front, None
+        if front is not None:
+            front.close()
+        if self._server is not None:
+            await self._server.stop(grace_s)
+            self._server = None
+        if front is not None and self._gate is not None and self._relay is not None:
+            await self._relay.drained(_RELAY_DRAIN_S)
+            self._gate.close()
+            await front.wait_closed()
+
+    async def _behind(self, bound: socket.socket, endpoint: Endpoint, gate: Gate) -> asyncio.Server:
+        """Serve where only the relay gets, and TLS on the address asked for."""
+        relay = self._relay = Relay()
+        self._server, _ = await self._serving(relay.address, endpoint, relay)
+        return await asyncio.get_running_loop().create_server(
+            lambda: gate.protocol(relay.protocol()), sock=bound, backlog=BACKLOG
+        )
+
+    async def _serving(self, address: str, endpoint: Endpoint, relay: Relay | None) -> tuple[aio.Server, int]:
         server = aio.server(options=_options(self._settings))
-        server.add_generic_rpc_handlers((_Methods(self._settings, self._intake),))
+        server.add_generic_rpc_handlers((_Methods(self._settings, self._intake, relay),))
         try:
             port: int = server.add_insecure_port(address)
         except RuntimeError as error:
             raise ListenError(f"cannot listen on {endpoint} for OTLP/gRPC: {error}") from error
         await server.start()
-        self._server = server
-        return port
-
-    async def stop(self, grace_s: float) -> None:
-        """Accept nothing more, let calls in progress end, cancel what is left after `grace_s`."""
-        if self._server is not None:
-            await self._server.stop(grace_s)
-            self._server = None
+        return server, port
 
 
 class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio ships no types
     """Looks up a method by its full name; others are UNIMPLEMENTED by the core."""
 
-    def __init__(self, settings: CollectorSettings, intake: Intake) -> None:
+    def __init__(self, settings: CollectorSettings, intake: Intake, relay: Relay | None) -> None:
         turns = Turns(max(1, settings.max_inflight_bytes // settings.max_wire_bytes))
         peers = Peers(settings.max_per_address)
         self._handlers = {
-            name: grpc.stream_unary_rpc_method_handler(_Export(settings, intake, turns, peers, signal).answer)
+            name: grpc.stream_unary_rpc_method_handler(
+                _Export(settings, intake, turns, peers, relay, signal).answer
+            )
             for name, signal in METHODS.items()
         }
 
@@ -97,12 +136,19 @@ class _Export:
     """The Export method of one signal."""
 
     def __init__(
-        self, settings: CollectorSettings, intake: Intake, turns: Turns, peers: Peers, signal: Signal
+        self,
+        settings: CollectorSettings,
+        intake: Intake,
+        turns: Turns,
+        peers: Peers,
+        relay: Relay | None,
+        signal: Signal,
     ) -> None:
         self._settings = settings
         self._intake = intake
         self._turns = turns
         self._peers = peers
+        self._relay = relay
         self._signal = signal
         self._later = Later(settings.retry_after_s)
 
@@ -111,6 +157,10 @@ class _Export:
 
         The iterator of messages is left alone: reading through `context` is the same and can be timed.
         """
+        peer = self._peer(context)
+        if peer is None:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "this is not the way in")
+            return b""
         arrival = Arrival(
             signal=self._signal,
             transport=Transport.GRPC,
@@ -118,7 +168,8 @@ class _Export:
             headers=joined(
                 (key, value) for key, value in context.invocation_metadata() if isinstance(value, str)
             ),
-            peer=context.peer(),
+            peer=peer.address,
+            certificate=peer.certificate,
         )
         address = host_of(arrival.peer)
         try:
@@ -136,6 +187,11 @@ class _Export:
             context.set_trailing_metadata(reply.trailers)
             await context.abort(reply.code, reply.message)
         return reply.body
+
+    def _peer(self, context: aio.ServicerContext) -> Peer | None:
+        """Who calls; None for somebody on this machine who has got around TLS."""
+        name: str = context.peer()
+        return Peer(name, None) if self._relay is None else self._relay.peer(name)
 
     async def _read(self, context: aio.ServicerContext, lease: Lease) -> Wire:
         """The one message of the call."""

@@ -32,6 +32,10 @@ from collector.refusals import SenderGoneError, TooLargeError, UnsupportedTypeEr
 from collector.replies import Kind, Outcome, http_reply
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
+from collector.tls.certificate import CERTIFICATE
+from collector.tls.gate import Gate
+from collector.tls.seldom import Mistaken
+from collector.tls.telemetry import Listener
 from ingest.signals import Signal
 
 if TYPE_CHECKING:
@@ -142,6 +146,7 @@ class HttpApp:
             form=target.form,
             headers=headers,
             peer=client[0] if client else "",
+            certificate=scope.get("state", {}).get(CERTIFICATE),
         )
 
     async def _read(self, target: _Target, receive: ASGIReceiveCallable, lease: Lease) -> Wire:
@@ -175,10 +180,14 @@ class HttpApp:
 
 
 class HttpListener:
-    """Accepts connections on a bound socket until it is stopped."""
+    """Accepts connections on a bound socket until it is stopped; over TLS if there is a gate."""
 
-    def __init__(self, settings: CollectorSettings, app: HttpApp, telemetry: Telemetry) -> None:
+    def __init__(
+        self, settings: CollectorSettings, app: HttpApp, telemetry: Telemetry, gate: Gate | None = None
+    ) -> None:
         self._telemetry = telemetry
+        self._gate = gate
+        self._mistaken = Mistaken(Listener.OTLP_HTTP)
         self._config = uvicorn.Config(
             app,
             http=BoundedProtocol,
@@ -221,6 +230,8 @@ class HttpListener:
         # Hang up on the rest: to a sender that is a failed connection, and it tries again.
         for connection in list(self._state.connections):
             connection.transport.abort()
+        if self._gate is not None:
+            self._gate.close()
         await asyncio.sleep(0)
         for task in list(self._state.tasks):
             task.cancel()
@@ -228,8 +239,11 @@ class HttpListener:
             await asyncio.wait(self._state.tasks)
         await server.wait_closed()
 
-    def _connection(self) -> BoundedProtocol:
-        return BoundedProtocol(self._config, self._state, self._limits, self._peers, self._refused)
+    def _connection(self) -> asyncio.Protocol:
+        plain = BoundedProtocol(
+            self._config, self._state, self._limits, self._peers, self._refused, self._mistaken
+        )
+        return plain if self._gate is None else self._gate.protocol(plain)
 
     def _refused(self, kind: Kind) -> None:
         self._telemetry.answered(None, Transport.HTTP, code_of(Outcome(kind), Transport.HTTP))

@@ -28,9 +28,11 @@ from collector.door import Form
 from collector.later import Later
 from collector.peers import Peers
 from collector.replies import Kind, Outcome, http_reply
+from collector.tls.certificate import CERTIFICATE
+from collector.tls.seldom import Mistaken
 
 # Connections above the limit that still get a proper 503; the ones above that are only closed.
-_SPARE_CONNECTIONS = 64
+SPARE_CONNECTIONS = 64
 # uvicorn logs a line for each broken request, which would let any client fill the log; we count instead.
 _quiet = logging.getLogger("collector.http_protocol.uvicorn")
 _quiet.setLevel(logging.CRITICAL + 1)
@@ -83,6 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
         limits: ConnectionLimits,
         peers: Peers,
         refused: Callable[[Kind], None],
+        mistaken: Mistaken,
     ) -> None:
         super().__init__(config=config, server_state=state, app_state={})
         self.logger = _quiet
@@ -91,6 +94,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._peers = peers
         self._address: str | None = None
         self._refused = refused
+        self._mistaken: Mistaken | None = mistaken
         self._at = _At.BETWEEN
         self._header_bytes = 0
         self._unread_bytes = 0
@@ -100,8 +104,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         super().connection_made(transport)
+        self.app_state = {CERTIFICATE: transport.get_extra_info(CERTIFICATE)}
         count = len(self.connections)
-        if count > self._limits.max_connections + _SPARE_CONNECTIONS:
+        if count > self._limits.max_connections + SPARE_CONNECTIONS:
             self._refused(Kind.OVERLOADED)
             transport.abort()
             return
@@ -121,6 +126,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_over:
             self._read_away(len(data))
             return
+        if self._mistaken is not None:
+            self._mistaken.look(data, self.transport)
+            self._mistaken = None  # what comes first is all that matters
         if self._at is not _At.BODY:
             self._header_bytes += len(data)
         self._unset_keepalive_if_required()

@@ -27,11 +27,14 @@ from collector.door import Door, OpenDoor
 from collector.errors import CollectorError
 from collector.grpc_server import GrpcReceiver
 from collector.http import HttpApp, HttpListener
+from collector.http_protocol import SPARE_CONNECTIONS
 from collector.intake import Intake, Spool
 from collector.listen import Endpoint, bound_socket, host_port
 from collector.otlp_json import request_from_json
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
+from collector.tls.gate import Tls
+from collector.tls.telemetry import Listener
 
 log = structlog.get_logger(__name__)
 
@@ -51,13 +54,16 @@ class OtlpServer:
         registry: CollectorRegistry,
         door: Door | None = None,
         scrubber: Scrubber | None = None,
+        tls: Tls | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`gate` says which timestamps are taken, `registry` gets the metrics, `door` decides who may
-        send (all may), `scrubber` takes out attributes that must not be stored (none).
+        send (all may), `scrubber` takes out attributes that must not be stored (none), `tls` has the
+        certificates (plain text is spoken).
         """
         telemetry = Telemetry(registry)
         self._settings = settings
+        self._scheme = "http" if tls is None else "https"
         self._intake = Intake(
             settings,
             spool=spool,
@@ -69,8 +75,14 @@ class OtlpServer:
             series=series_limit(settings),
             clock_ns=clock_ns,
         )
-        self._http = HttpListener(settings, HttpApp(settings, self._intake, telemetry), telemetry)
-        self._grpc = GrpcReceiver(settings, self._intake)
+        http_gate = grpc_gate = None
+        if tls is not None:
+            http_gate = tls.gate(
+                Listener.OTLP_HTTP, max_connections=settings.max_connections + SPARE_CONNECTIONS
+            )
+            grpc_gate = tls.gate(Listener.OTLP_GRPC, max_connections=settings.max_connections)
+        self._http = HttpListener(settings, HttpApp(settings, self._intake, telemetry), telemetry, http_gate)
+        self._grpc = GrpcReceiver(settings, self._intake, grpc_gate)
         self._http_port = 0
         self._grpc_port = 0
         self._started = False
@@ -89,12 +101,12 @@ class OtlpServer:
     @property
     def http_url(self) -> str:
         """What to set as OTEL_EXPORTER_OTLP_ENDPOINT for HTTP."""
-        return f"http://{host_port(self._settings.listen, self._http_port)}"
+        return f"{self._scheme}://{host_port(self._settings.listen, self._http_port)}"
 
     @property
     def grpc_url(self) -> str:
         """What to set as OTEL_EXPORTER_OTLP_ENDPOINT for gRPC."""
-        return f"http://{host_port(self._settings.listen, self._grpc_port)}"
+        return f"{self._scheme}://{host_port(self._settings.listen, self._grpc_port)}"
 
     async def start(self) -> None:
         """Listen on both ports or on none. Raises PortInUseError or ListenError."""

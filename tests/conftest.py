@@ -11,6 +11,7 @@ reaches the engine in there over HTTP, as it would reach a ClickHouse server.
     session    a session of `migrated`
     tenant     an unused tenant, so that tests find their own rows there
     embedded   `engine`, for tests about what only the embedded one does; they are skipped otherwise
+    pki        CAs and certificates, made once per process
     stand_in   that other process, for tests about a store that is a server, whatever `engine` is
 
 The trap: a test must not close `engine`, nor open an engine on another directory.
@@ -30,6 +31,7 @@ from ingest.store.engine import Engine, Session
 from ingest.store.migrate import migrate
 from ingest.store.settings import StoreSettings
 from ingest.store.target import Embedded
+from support.certs import Pki
 from support.store_server_process import StoreProcess
 
 STORE = "LOWTIDE_TEST_STORE"
@@ -119,6 +121,12 @@ def session(migrated: Engine) -> Iterator[Session]:
     """A session of `migrated`."""
     with migrated.session() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    """Certificates for all tests of the process, which leave them as they are."""
+    return Pki.make(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture

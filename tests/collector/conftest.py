@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from collector.listen import Endpoint, bound_socket
 from collector.server import series_limit
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
+from collector.tls.gate import Tls
+from collector.tls.telemetry import Listener
 from ingest.signals import Signal
 from ingest.spool.records import Receipt
 
@@ -262,10 +265,18 @@ StartReceivers = Callable[..., Awaitable[Receivers]]
 
 @pytest.fixture
 async def start_receivers() -> AsyncIterator[StartReceivers]:
-    """Start receivers with some settings changed; they are stopped after the test."""
+    """Start receivers with some settings changed; they are stopped after the test. With `tls` the client
+    speaks it too, and believes whom `trust` believes; the channel does not.
+    """
     running: list[Receivers] = []
 
-    async def start(*, door: Door | None = None, **changed: Any) -> Receivers:
+    async def start(
+        *,
+        door: Door | None = None,
+        tls: Tls | None = None,
+        trust: ssl.SSLContext | None = None,
+        **changed: Any,
+    ) -> Receivers:
         settings = CollectorSettings(**{"http_port": 0, "grpc_port": 0, **changed})
         registry = CollectorRegistry()
         telemetry = Telemetry(registry)
@@ -280,8 +291,12 @@ async def start_receivers() -> AsyncIterator[StartReceivers]:
             telemetry=telemetry,
             series=series_limit(settings),
         )
-        http = HttpListener(settings, HttpApp(settings, intake, telemetry), telemetry)
-        grpc_receiver = GrpcReceiver(settings, intake)
+        gates = [
+            tls and tls.gate(listener, max_connections=settings.max_connections)
+            for listener in (Listener.OTLP_HTTP, Listener.OTLP_GRPC)
+        ]
+        http = HttpListener(settings, HttpApp(settings, intake, telemetry), telemetry, gates[0])
+        grpc_receiver = GrpcReceiver(settings, intake, gates[1])
         bound = bound_socket(Endpoint("127.0.0.1", 0, "--otlp-http-port"))
         http_port = bound.getsockname()[1]
         await http.start(bound)
@@ -295,7 +310,12 @@ async def start_receivers() -> AsyncIterator[StartReceivers]:
             grpc_receiver,
             http_port,
             grpc_port,
-            httpx2.AsyncClient(base_url=f"http://127.0.0.1:{http_port}", timeout=30, trust_env=False),
+            httpx2.AsyncClient(
+                base_url=f"{'http' if tls is None else 'https'}://127.0.0.1:{http_port}",
+                timeout=30,
+                trust_env=False,
+                verify=trust or True,
+            ),
             aio.insecure_channel(
                 f"127.0.0.1:{grpc_port}",
                 options=[("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)],

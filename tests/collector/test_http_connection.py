@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from google.rpc import status_pb2
+from structlog.testing import capture_logs
 
 ONE_SPAN = b"\x0a\x07\x12\x05\x12\x03\x2a\x01a"
 HEAD = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
@@ -438,6 +439,18 @@ async def test_a_few_pipelined_requests_are_queued_and_no_more(receivers: Any) -
     assert (
         receivers.count("lowtide_collector_requests_total", signal="none", transport="http", code="503") == 1
     )
+
+
+async def test_tls_to_a_port_of_plain_text_is_told_once(receivers: Any) -> None:
+    with capture_logs() as lines:
+        for _ in range(5):
+            reader, writer = await receivers.connect()
+            writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc")
+            assert (await answer(reader))[0] == 400
+            writer.close()
+    assert [(line["log_level"], line["listener"], line["untold"]) for line in lines] == [
+        ("warning", "otlp_http", 0)
+    ]
 
 
 async def test_broken_requests_do_not_fill_the_log(receivers: Any, caplog: pytest.LogCaptureFixture) -> None:
