@@ -8,7 +8,8 @@ are open too.
 A token is shown as `Authorization: Bearer`, or as the password of HTTP Basic, for browsers and whatever
 else asks for a name and a password; ClickHouse's clients may put it into `X-ClickHouse-Key`. The traps: one
 of these, once; two answers to who somebody is are none. And never in the URL, which ends up in histories
-and logs.
+and logs. Over TLS a client certificate may say who asks instead; the listener puts what it proves into the
+scope's `state`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _SQL: Final = frozenset({"/sql", "/sql/"})
 _PINGS: Final = frozenset({"/ping", "/sql/ping"})
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEY: Final = "lowtide.caller"
+CERTIFICATE: Final = "lowtide.certificate"
+"""Under this name the scope's `state` has the client's certificate, whatever the keeper takes for one."""
 _CHALLENGE: Final = 'Basic realm="Lowtide", charset="UTF-8", Bearer realm="Lowtide"'
 _RETRY_AFTER_S: Final = 5
 
@@ -56,7 +59,7 @@ class Caller:
 
 
 class UnknownCallerError(Exception):
-    """Nothing was shown that proves who asks."""
+    """Nothing was shown that proves who asks. What it says, if anything, is told to the caller."""
 
 
 class NotAllowedError(Exception):
@@ -68,10 +71,10 @@ class UndecidedCallerError(Exception):
 
 
 class Keeper(Protocol):
-    """Knows who holds which token."""
+    """Knows who holds which token, and whose certificates are whose."""
 
-    def admit(self, token: str | None, need: Need) -> Caller:
-        """Quick: it is called on the event loop.
+    def admit(self, token: str | None, need: Need, certificate: object | None) -> Caller:
+        """Quick: it is called on the event loop. `token` is None only if nothing was shown as one.
 
         Raises UnknownCallerError, NotAllowedError or UndecidedCallerError.
         """
@@ -80,7 +83,7 @@ class Keeper(Protocol):
 class OpenKeeper:
     """Lets everybody do everything, as the default tenant: for an API whose every caller owns the data."""
 
-    def admit(self, token: str | None, need: Need) -> Caller:  # noqa: ARG002 - the interface's names
+    def admit(self, token: str | None, need: Need, certificate: object | None) -> Caller:  # noqa: ARG002 - the interface's names
         """Let it in."""
         return Caller("default", sees_all=True)
 
@@ -110,7 +113,8 @@ class Access:
             if path not in self._open or method not in _READING:
                 try:
                     token = token_of(Headers(scope=scope), is_sql=path in _SQL or path in _PINGS)
-                    scope[_KEY] = self._keeper.admit(token, need_of(method, path))
+                    certificate = scope.get("state", {}).get(CERTIFICATE)
+                    scope[_KEY] = self._keeper.admit(token, need_of(method, path), certificate)
                 except (UnknownCallerError, NotAllowedError, UndecidedCallerError) as error:
                     REFUSED.labels(_REASONS[type(error)]).inc()
                     answer = _sql_refusal(error) if path in _SQL else problem(_refusal(error, method, path))
@@ -173,7 +177,8 @@ def _refusal(error: Exception, method: str, path: str) -> ApiError:
                 HTTPStatus.FORBIDDEN,
                 "scope-missing",
                 "The token does not allow this",
-                f"This takes a token with the scope {need_of(method, path).value} (`lowtide token create`).",
+                f"This takes a token, or a certificate, with the scope {need_of(method, path).value} "
+                "(`lowtide token create`, setting tls.clients).",
             )
         case UndecidedCallerError():
             return ApiError(
@@ -188,7 +193,8 @@ def _refusal(error: Exception, method: str, path: str) -> ApiError:
                 HTTPStatus.UNAUTHORIZED,
                 "token-missing",
                 "A token is needed",
-                "Show one that is valid as `Authorization: Bearer lt_...`, or as the password in HTTP "
+                str(error)
+                or "Show one that is valid as `Authorization: Bearer lt_...`, or as the password in HTTP "
                 "Basic with any name. `lowtide token create` makes one.",
                 headers={"WWW-Authenticate": _CHALLENGE},
             )
@@ -205,7 +211,7 @@ def _sql_refusal(error: Exception) -> Response:
             text = "Tokens cannot be checked now; the server's log says why"
         case _:
             status, code, name = HTTPStatus.UNAUTHORIZED, 516, "AUTHENTICATION_FAILED"
-            text = "A token is needed: as the password, or as Authorization: Bearer"
+            text = str(error) or "A token is needed: as the password, or as Authorization: Bearer"
     headers = {"X-ClickHouse-Exception-Code": str(code)}
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = _CHALLENGE

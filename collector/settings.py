@@ -68,7 +68,7 @@ class CollectorSettings(BaseModel):
         default="127.0.0.1",
         min_length=1,
         description="Address or host name both listeners bind to. Any other than loopback "
-        "takes a token with which somebody may send.",
+        "takes TLS, and a token or client certificate with which somebody may send.",
     )
     http_port: int = Field(
         default=4318,

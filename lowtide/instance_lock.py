@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +55,8 @@ class RunningInstance:
     addresses: Mapping[str, str] = field(default_factory=dict)
     secret: str | None = field(default=None, repr=False)
     """Shown as a token, it opens everything there; new at each start, None while it starts."""
+    certificates: tuple[str, ...] = ()
+    """How its certificate is known: SHA-256 in hex of those a client may meet; none for plain text."""
 
     @property
     def api(self) -> str | None:
@@ -93,9 +95,11 @@ class InstanceLock:
             os.close(descriptor)
             raise
 
-    def publish(self, addresses: Mapping[str, str], secret: str | None = None) -> None:
-        """Tell other commands where this process answers, and what opens it. One write, so a reader sees old
-        or new, never half; and only the owner of the directory can be a reader.
+    def publish(
+        self, addresses: Mapping[str, str], secret: str | None = None, certificates: Sequence[str] = ()
+    ) -> None:
+        """Tell other commands where this process answers, what opens it, and how to know it. One write, so a
+        reader sees old or new, never half; and only the owner of the directory can be a reader.
         """
         if self._descriptor is None:
             raise InstanceError(f"the lock {self.path} was released; nothing can be published any more")
@@ -105,6 +109,8 @@ class InstanceLock:
         if secret is not None:
             os.fchmod(self._descriptor, 0o600)  # whatever somebody has made of the file since
             record["secret"] = secret
+        if certificates:
+            record["certificates"] = list(certificates)
         line = json.dumps(record).encode() + b"\n"
         os.pwrite(self._descriptor, line, 0)
         os.ftruncate(self._descriptor, len(line))
@@ -190,8 +196,9 @@ def _parse(content: bytes) -> RunningInstance | None:
         started_at = datetime.fromisoformat(record["started_at"])
         addresses = {str(name): str(address) for name, address in record["addresses"].items()}
         secret = record.get("secret")
+        certificates = tuple(map(str, record.get("certificates", ())))
         return RunningInstance(
-            int(record["pid"]), started_at, addresses, None if secret is None else str(secret)
+            int(record["pid"]), started_at, addresses, None if secret is None else str(secret), certificates
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

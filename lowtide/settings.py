@@ -26,6 +26,7 @@ from ingest.store.settings import StoreSettings
 from lowtide.serve.settings import ServeSettings
 from lowtide.settings_load import Conflict, Loaded, Sources, load
 from lowtide.settings_sources import Flag, find_file
+from lowtide.tls.settings import TlsSettings
 
 
 class LogLevel(StrEnum):
@@ -75,13 +76,13 @@ class Settings(BaseModel):
         default="127.0.0.1",
         min_length=1,
         description="Address every port listens on, unless a section names its own. Any other than loopback "
-        "takes a token with which somebody may send.",
+        "takes TLS, and a token or client certificate with which somebody may send.",
     )
     insecure: bool = Field(
         default=False,
         description="Whether plain text may be spoken on an address other than loopback, where tokens and "
         "data can be read on their way. Tokens are asked for all the same. Off, because networks are "
-        "rarely trusted that much.",
+        "rarely trusted that much, and not needed with TLS (section tls).",
     )
     time_zone: ZoneInfo = Field(
         default=ZoneInfo("UTC"),
@@ -95,6 +96,7 @@ class Settings(BaseModel):
         "list prices.",
     )
     log: LogSettings = LogSettings()
+    tls: TlsSettings = TlsSettings()
     api: ApiSettings = ApiSettings()
     collector: CollectorSettings = CollectorSettings()
     spool: SpoolSettings = SpoolSettings()
@@ -145,12 +147,12 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     if settings.collector.listen != settings.listen:
         addresses["collector.listen"] = settings.collector.listen
     for name, address in addresses.items():
-        if not settings.insecure and not is_loopback(address):
+        if not settings.insecure and not settings.tls.is_on and not is_loopback(address):
             yield Conflict(
                 name,
                 f"{name} is {address}, which others than this machine may reach, and what is said there "
-                "could be read on its way. Listen on 127.0.0.1, or add --insecure if you trust the network "
-                "in between.",
+                "could be read on its way. Set tls.certificate and tls.key, listen on 127.0.0.1, or add "
+                "--insecure if you trust the network in between.",
             )
 
 

@@ -156,21 +156,15 @@ def _read(data: Path) -> Sequence[Token]:
 
 
 def _scopes(given: Sequence[str]) -> frozenset[Scope]:
-    from lowtide.tokens.token import WRITING, Scope
+    from lowtide.tokens.token import ALL_WRITING, Scope, scopes_of
 
-    found: set[Scope] = set()
+    known = [ALL_WRITING, *Scope]
     for word in given:
-        if word == "write":
-            found |= WRITING
-            continue
-        try:
-            found.add(Scope(word))
-        except ValueError:
-            known = ", ".join(["write", *Scope])
+        if word not in known:
             raise typer.BadParameter(
-                f"{word!r} is no scope; there are {known}", param_hint="--scope"
-            ) from None
-    return frozenset(found)
+                f"{word!r} is no scope; there are {', '.join(known)}", param_hint="--scope"
+            )
+    return scopes_of(given)
 
 
 def _end(life: str, now: datetime) -> datetime | None:

@@ -21,7 +21,7 @@ from api.sql.router import sql_router
 from api.sql.telemetry import REGISTRY as SQL_REGISTRY
 from api.telemetry import REGISTRY as API_REGISTRY
 from ingest.store.engine import Engine
-from lowtide.serve.doors import ApiKeeper
+from lowtide.serve.doors import api_keeper
 from lowtide.serve.lifecycle import Addresses, Phase
 from lowtide.serve.own_demo import OwnDemo
 from lowtide.serve.readiness import ReadinessReader, StoreProbe
@@ -95,5 +95,5 @@ def api_app(parts: Running) -> FastAPI:
         settings.api,
         routers,
         loopback_only=is_loopback(settings.listen),
-        keeper=ApiKeeper(parts.tokens),
+        keeper=api_keeper(parts.tokens, settings.tls),
     )

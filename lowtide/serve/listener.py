@@ -15,11 +15,16 @@ from typing import Any
 import uvicorn
 
 from collector.listen import Endpoint, bound_socket, host_port
+from collector.tls.gate import Tls
+from collector.tls.telemetry import Listener
+from lowtide.serve.api_protocol import Protocols
 
 _STOP_GRACE_S = 5
 """Answers under way get this long when the server stops; the longest ones are large SQL results."""
 _MAX_CONNECTIONS = 512
 """Connections and requests at a time; beyond it 503. Readers are few: people, dashboards, scrapers."""
+_SPARE_CONNECTIONS = 64
+"""TLS connections beyond them that still get a proper 503; the ones above that are only closed."""
 
 
 class _QuietServer(uvicorn.Server):
@@ -41,11 +46,16 @@ class _QuietServer(uvicorn.Server):
 class ApiListener:
     """An ASGI application on one address. `bind` and `start` once each; `stop` may be called at any time."""
 
-    def __init__(self, app: Any, host: str, port: int) -> None:
-        """`app` is an ASGI application."""
+    def __init__(self, app: Any, host: str, port: int, tls: Tls | None = None) -> None:
+        """`app` is an ASGI application; without `tls` plain text is spoken."""
         self._endpoint = Endpoint(host, port, "--api-port")
+        self._scheme = "http" if tls is None else "https"
+        self._gate = None
+        if tls is not None:
+            self._gate = tls.gate(Listener.API, max_connections=_MAX_CONNECTIONS + _SPARE_CONNECTIONS)
         config = uvicorn.Config(
             app,
+            http=Protocols(self._gate),  # type: ignore[arg-type]  # it is called, whatever it is
             ws="none",
             lifespan="on",
             log_config=None,
@@ -66,7 +76,7 @@ class ApiListener:
     @property
     def url(self) -> str:
         """Where to reach it."""
-        return f"http://{host_port(self._endpoint.host, self.port)}"
+        return f"{self._scheme}://{host_port(self._endpoint.host, self.port)}"
 
     def bind(self) -> None:
         """Claim the address; whoever connects waits for `start`. Raises PortInUseError or ListenError."""
@@ -104,3 +114,5 @@ class ApiListener:
         self._server.should_exit = True
         if self._task is not None:
             await asyncio.wait({self._task})
+        if self._gate is not None:
+            self._gate.close()

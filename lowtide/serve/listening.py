@@ -32,13 +32,17 @@ def live_tokens(settings: Settings) -> LiveTokens:
     machine could reach it and no token lets anybody send.
     """
     outside = sorted({a for a in (settings.listen, settings.collector.listen) if not is_loopback(a)})
-    if outside and not any(
-        t.is_live(datetime.now(UTC)) and t.scopes & WRITING for t in read_tokens(settings.data)
+    by_certificate = any(rule.rights & WRITING for rule in settings.tls.clients)
+    if (
+        outside
+        and not by_certificate
+        and not any(t.is_live(datetime.now(UTC)) and t.scopes & WRITING for t in read_tokens(settings.data))
     ):
         raise NobodyMaySendError(
             f"Lowtide would listen on {', '.join(outside)}, which others than this machine may reach, "
-            "and there is no token with which anybody could send.",
+            "and there is no token with which anybody could send, nor a client certificate.",
             hint="Make one: `lowtide token create NAME --scope write`. Or listen on 127.0.0.1, where "
             "none is needed.",
         )
-    return LiveTokens(settings.data, may_be_open=not outside)
+    # Who asks for client certificates wants to know who is there.
+    return LiveTokens(settings.data, may_be_open=not outside and settings.tls.client_ca is None)

@@ -22,6 +22,7 @@ from lowtide.serve.listening import live_tokens
 from lowtide.serve.own_demo import OwnDemo
 from lowtide.serve.scratch import leave_scratch, take_scratch
 from lowtide.serve.scrub_key import scrub_key
+from lowtide.serve.secure import Secure
 from lowtide.serve.use_notes import UseNotes
 from lowtide.store_access import spool_directory, target_of
 
@@ -61,6 +62,9 @@ class ServerParts:
         self.demo = OwnDemo(self.state, lambda: self.phase is Phase.STOPPING)
         self._lock: InstanceLock | None = None
         self._tokens: LiveTokens | None = None
+        self._secure: Secure | None = None
+        self._published: Addresses | None = None
+        self._publishing = threading.Lock()
         self._use: UseNotes | None = None
         self._spool: Spool | None = None
         self._engine: Engine | None = None
@@ -77,6 +81,7 @@ class ServerParts:
         """Own the data directory, and keep temporary files in it."""
         lock = InstanceLock.acquire(self.settings.data)
         try:
+            self._secure = Secure(self.settings.tls, self.registry)
             self._tokens = live_tokens(self.settings)
             take_scratch(self.settings.data)
         except BaseException:
@@ -143,7 +148,7 @@ class ServerParts:
 
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        api = ApiListener(self._app(), self.settings.listen, self.settings.api.port)
+        api = ApiListener(self._app(), self.settings.listen, self.settings.api.port, _there(self._secure).tls)
         api.bind()
         self._api = api
 
@@ -152,7 +157,7 @@ class ServerParts:
         from collector.check.gate import TimeGate
         from collector.check.scrub import Scrubber
         from collector.server import OtlpServer
-        from lowtide.serve.doors import OtlpDoor
+        from lowtide.serve.doors import otlp_door
 
         retention = self.settings.store.retention
         # What is accepted must not expire at once, so the shortest retention counts for all.
@@ -162,7 +167,8 @@ class ServerParts:
             spool=self.spool,
             gate=TimeGate(days * _DAY_NS),
             registry=self.registry,
-            door=OtlpDoor(self.tokens),
+            door=otlp_door(self.tokens, self.settings.tls),
+            tls=_there(self._secure).tls,
             scrubber=Scrubber.of(self.settings.collector.scrub, scrub_key(self.settings)),
         )
         await self._collector.start()
@@ -206,8 +212,18 @@ class ServerParts:
         )
 
     def publish(self, addresses: Addresses) -> None:
-        """Tell other commands."""
-        _there(self._lock).publish(addresses.as_record(), self.tokens.own_secret)
+        """Tell other commands, and tell them again when there is a new certificate."""
+        self._published = addresses
+        self._publish()
+        _there(self._secure).start(self._publish)
+
+    def _publish(self) -> None:
+        with self._publishing:
+            _there(self._lock).publish(
+                _there(self._published).as_record(),
+                self.tokens.own_secret,
+                _there(self._secure).digests,
+            )
 
     def enter(self, phase: Phase) -> None:
         """Note it for /readyz."""
@@ -269,6 +285,7 @@ class ServerParts:
     def close_lock(self) -> None:
         """Give the data directory up."""
         leave_scratch()
+        _there(self._secure).close()
         _there(self._use).close()
         _there(self._lock).release()
 

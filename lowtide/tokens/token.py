@@ -14,6 +14,7 @@ import base64
 import hashlib
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -39,6 +40,8 @@ class Scope(StrEnum):
 
 
 WRITING: Final = frozenset({Scope.WRITE_TRACES, Scope.WRITE_METRICS, Scope.WRITE_LOGS})
+ALL_WRITING: Final = "write"
+"""Stands for these three wherever scopes are written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,14 @@ class Token:
     def is_live(self, now: datetime) -> bool:
         """Whether it opens anything at this moment."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+def scopes_of(words: Iterable[str]) -> frozenset[Scope]:
+    """Scopes from how people write them. Raises ValueError for a word that is none."""
+    found: set[Scope] = set()
+    for word in words:
+        found |= WRITING if word == ALL_WRITING else {Scope(word)}
+    return frozenset(found)
 
 
 def mint() -> tuple[str, str]:

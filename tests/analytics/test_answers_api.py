@@ -21,13 +21,14 @@ from ingest.store.engine import Engine
 
 
 class Keeper:
-    """Takes everybody for the example's tenant."""
+    """Takes everybody for one tenant."""
 
-    def __init__(self, tenant: str) -> None:
+    def __init__(self, tenant: str, *, sees_all: bool = False) -> None:
         self._tenant = tenant
+        self._sees_all = sees_all
 
-    def admit(self, token: str | None, need: Need) -> Caller:
-        return Caller(self._tenant)
+    def admit(self, token: str | None, need: Need, certificate: object | None) -> Caller:
+        return Caller(self._tenant, sees_all=self._sees_all)
 
 
 @pytest.fixture
@@ -71,3 +72,26 @@ def test_a_wrong_window_is_a_problem_in_words(client: TestClient, path: str, win
 
 def test_an_unknown_key_is_refused(client: TestClient) -> None:
     assert client.get("/api/v1/cost", params={"by": "colour"}).status_code in (400, 422)
+
+
+@pytest.mark.parametrize("path", ["cost", "idle", "recommendations"])
+class TestTenant:
+    def test_who_sees_all_may_name_one(self, migrated: Engine, example: Any, path: str) -> None:
+        asked = {"window": example.window}
+        routers = Routers(strict=[answers_router(migrated, Basis.load(example.settings, "USD", UTC), Desk())])
+        keeper = Keeper("default", sees_all=True)
+        app = create_app(ApiSettings(), routers, loopback_only=True, keeper=keeper)
+        with TestClient(app, base_url="http://127.0.0.1") as client:
+            named = client.get(f"/api/v1/{path}", params={**asked, "tenant": example.tenant}).json()
+            own = client.get(f"/api/v1/{path}", params=asked).json()
+            wrong = client.get(f"/api/v1/{path}", params={**asked, "tenant": "a'b"})
+
+        names = {row["name"] for row in named["rows"]}
+        assert names - {row["name"] for row in own["rows"]}
+        assert wrong.status_code in (400, 422)
+
+    def test_others_may_not_even_their_own(self, client: TestClient, example: Any, path: str) -> None:
+        for tenant in ("default", "other", example.tenant):
+            response = client.get(f"/api/v1/{path}", params={"window": example.window, "tenant": tenant})
+            assert response.status_code == 403
+            assert response.json()["type"].endswith("tenant-forbidden")

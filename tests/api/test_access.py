@@ -14,7 +14,8 @@ from api.access import CallerParameter, Need, need_of
 from api.app import Routers, create_app
 from api.settings import ApiSettings
 from api.telemetry import REFUSED
-from lowtide.serve.doors import ApiKeeper
+from lowtide.serve.doors import api_keeper
+from lowtide.tls.settings import TlsSettings
 from lowtide.tokens.file import FILE_NAME
 from lowtide.tokens.live import LiveTokens
 from lowtide.tokens.token import Scope, mint
@@ -47,7 +48,7 @@ def router() -> APIRouter:
 
 
 def client(data: Path, *, loopback_only: bool = True) -> TestClient:
-    keeper = ApiKeeper(LiveTokens(data, may_be_open=loopback_only))
+    keeper = api_keeper(LiveTokens(data, may_be_open=loopback_only), TlsSettings())
     app = create_app(
         ApiSettings(), Routers(strict=[], open=[router()]), loopback_only=loopback_only, keeper=keeper
     )
@@ -220,7 +221,9 @@ def test_clickhouse_clients_are_told_in_their_way(tmp_path: Path, token: str) ->
 def test_tokens_that_cannot_be_read_let_nobody_in(tmp_path: Path, token: str) -> None:
     seconds = [0.0]
     known = LiveTokens(tmp_path, may_be_open=True, monotonic=lambda: seconds[0])
-    app = create_app(ApiSettings(), Routers(strict=[router()]), loopback_only=True, keeper=ApiKeeper(known))
+    app = create_app(
+        ApiSettings(), Routers(strict=[router()]), loopback_only=True, keeper=api_keeper(known, TlsSettings())
+    )
     (tmp_path / FILE_NAME).write_bytes(b"{")
     seconds[0] = 1.0
     with TestClient(app, base_url=f"http://{HOST}") as api:

@@ -12,7 +12,8 @@ import pytest
 from google.rpc import status_pb2
 
 from ingest.signals import Signal
-from lowtide.serve.doors import OtlpDoor
+from lowtide.serve.doors import otlp_door
+from lowtide.tls.settings import TlsSettings
 from lowtide.tokens.file import FILE_NAME
 from lowtide.tokens.live import LiveTokens
 from lowtide.tokens.token import Scope, id_of, mint
@@ -34,7 +35,7 @@ def token(data: Path) -> str:
 
 @pytest.fixture
 async def guarded(start_receivers: Any, data: Path, token: str) -> Any:
-    return await start_receivers(door=OtlpDoor(LiveTokens(data, may_be_open=True)))
+    return await start_receivers(door=otlp_door(LiveTokens(data, may_be_open=True), TlsSettings()))
 
 
 @pytest.fixture
