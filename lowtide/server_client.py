@@ -14,6 +14,7 @@ importing this costs a tenth of a second, so it is imported inside commands.
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ import httpx2
 from lowtide.errors import LowtideError
 from lowtide.instance_lock import read_running
 from lowtide.output import printable
+from lowtide.trust import is_about_tls, server_of
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """An answer held in memory: far above any table of ours, and small beside the server itself."""
@@ -88,6 +90,7 @@ class ServerClient:
         address: str,
         *,
         token: str | None = None,
+        trust: ssl.SSLContext | None = None,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         transport: httpx2.BaseTransport | None = None,
@@ -103,6 +106,7 @@ class ServerClient:
             timeout=httpx2.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S),
             headers=headers,
             trust_env=False,
+            verify=True if trust is None else trust,
             follow_redirects=False,
             transport=transport,
         )
@@ -157,6 +161,11 @@ class ServerClient:
                     raise _refusal(response)
                 yield response
         except httpx2.ConnectError as error:
+            if is_about_tls(error):
+                raise ServerUnreachableError(
+                    f"The server at {self.address} cannot be reached over TLS: {error}.",
+                    hint="Try again; if it stays so, look who listens there.",
+                ) from error
             raise ServerUnreachableError(
                 f"The server at {self.address} does not accept connections, although its process runs.",
                 hint="See its log; stop it to let commands open the store themselves.",
@@ -191,7 +200,12 @@ def connect(
     until = time.monotonic() + wait_s
     while (running := read_running(data)) is not None:
         if running.api is not None:
-            return ServerClient(running.api, token=running.secret, answer_timeout_s=answer_timeout_s)
+            return ServerClient(
+                running.api,
+                token=running.secret,
+                trust=server_of(data) if running.certificates else None,
+                answer_timeout_s=answer_timeout_s,
+            )
         if time.monotonic() >= until:
             raise ServerBusyError(
                 f"Lowtide (pid {running.pid}) is starting on {data} and does not answer yet.",

@@ -22,6 +22,8 @@ import typer
 from lowtide.errors import LowtideError
 
 if TYPE_CHECKING:
+    import ssl
+
     from lowtide.demo.manifest import Manifest
     from lowtide.demo.packing import Request
     from lowtide.demo.player import Player
@@ -34,11 +36,13 @@ DEFAULT_SEED = 20_170
 
 
 class RunningServer(NamedTuple):
-    """Where a server of ours answers. `token` opens it, and is for these addresses only."""
+    """Where a server of ours answers. `token` opens it, and `trust` knows it over TLS; both are for these
+    addresses only."""
 
     api: str
     otlp_http: str
     token: str | None = None
+    trust: ssl.SSLContext | None = None
 
 
 RemoveHere = Callable[[Callable[[str], None]], "Removed"]
@@ -92,6 +96,14 @@ def register(
         api: Annotated[
             str | None, typer.Option(help="Address of the server's API; default: the running server's.")
         ] = None,
+        ca_file: Annotated[
+            Path | None,
+            typer.Option(
+                "--ca-file",
+                metavar="FILE",
+                help="CAs (PEM) to trust beside the system's, for https:// addresses.",
+            ),
+        ] = None,
         again: Annotated[
             bool, typer.Option("--again", help="Play it although it is stored already: counts double.")
         ] = False,
@@ -103,7 +115,8 @@ def register(
             server = find_server() if api is None else None
             asked = api or (server.api if server else None)
             shown = token or (server.token if server else None)
-            _remove(remove_here if asked is None else partial(_remove_there, asked, shown))
+            trust = server.trust if server else _trust(asked, ca_file)
+            _remove(remove_here if asked is None else partial(_remove_there, asked, shown, trust))
             return
         settings = _settings(seed, _moment(now), days, rate)
         files = Files(manifest, manifest_ids, truth)
@@ -111,9 +124,25 @@ def register(
         server = find_server() if endpoint is None else _server_at(endpoint, find_server)
         asked = api or (server.api if server else None)
         if asked is not None and not again:
-            _refuse_twice(asked, token or (server.token if server and api is None else None))
+            own = server if api is None else None
+            _refuse_twice(
+                asked, token or (own.token if own else None), own.trust if own else _trust(asked, ca_file)
+            )
         target = endpoint or (server.otlp_http if server else OTLP_HTTP)
-        _play(settings, target, token=token or (server.token if server else None), live=live, files=files)
+        way = Way(
+            target,
+            token or (server.token if server else None),
+            server.trust if server else _trust(target, ca_file),
+        )
+        _play(settings, way, live=live, files=files)
+
+
+class Way(NamedTuple):
+    """Where to play, what to show there, and whom to believe to be there."""
+
+    endpoint: str
+    token: str | None
+    trust: ssl.SSLContext | None
 
 
 class Files(NamedTuple):
@@ -168,10 +197,19 @@ def _server_at(endpoint: str, find_server: Callable[[], RunningServer | None]) -
     return server if server is not None and server.otlp_http == endpoint.rstrip("/") else None
 
 
-def _refuse_twice(api: str, token: str | None) -> None:
+def _trust(address: str | None, ca_file: Path | None) -> ssl.SSLContext | None:
+    """For an address that is not our own server's; None leaves it to the client."""
+    if address is None or ca_file is None:
+        return None
+    from lowtide.trust import by_authorities
+
+    return by_authorities(ca_file)
+
+
+def _refuse_twice(api: str, token: str | None, trust: ssl.SSLContext | None) -> None:
     from lowtide.demo.server import DemoServer
 
-    with DemoServer(api, token) as server:
+    with DemoServer(api, token, trust) as server:
         if server.is_stored():
             raise DemoRefusedError(
                 f"The demo is stored already at {api}; playing it again would count it twice.",
@@ -202,7 +240,7 @@ def _settings(seed: int, now: datetime, days: float, rate: float) -> DemoSetting
     return DemoSettings.ending(now, seed=seed, days=days, rate=rate)
 
 
-def _play(settings: DemoSettings, endpoint: str, *, token: str | None, live: bool, files: Files) -> None:
+def _play(settings: DemoSettings, way: Way, *, live: bool, files: Files) -> None:
     from lowtide.demo.estate import load_estate
     from lowtide.demo.manifest import Manifest
     from lowtide.demo.player import Player
@@ -212,14 +250,16 @@ def _play(settings: DemoSettings, endpoint: str, *, token: str | None, live: boo
     stage = set_up(load_estate(), settings)
     company = f"{stage.estate.company}, {stage.estate.title}"
     typer.echo(
-        f"demo: {company} (invented), {settings.days:g} days to {endpoint}, seed {settings.seed}", err=True
+        f"demo: {company} (invented), {settings.days:g} days to {way.endpoint}, seed {settings.seed}",
+        err=True,
     )
     sender = Sender(
-        endpoint,
+        way.endpoint,
         in_flight=settings.requests_in_flight,
         timeout_s=settings.request_timeout_s,
         give_up_after_s=settings.give_up_after_s,
-        token=token,
+        token=way.token,
+        trust=way.trust,
     )
     try:
         with Manifest(files.ids) as manifest, sender:
@@ -239,7 +279,7 @@ def _play(settings: DemoSettings, endpoint: str, *, token: str | None, live: boo
         raise typer.Exit(130) from None
     if any(sender.sent.rejected.values()):
         raise DemoRefusedError(
-            f"{endpoint} rejected some records.", hint="Its reasons are above; the server's log has more."
+            f"{way.endpoint} rejected some records.", hint="Its reasons are above; the server's log has more."
         )
 
 
@@ -328,10 +368,12 @@ class _Progress:
         self.line.close()
 
 
-def _remove_there(api: str, token: str | None, tell: Callable[[str], None]) -> Removed:
+def _remove_there(
+    api: str, token: str | None, trust: ssl.SSLContext | None, tell: Callable[[str], None]
+) -> Removed:
     from lowtide.demo.server import DemoServer
 
-    with DemoServer(api, token) as server:
+    with DemoServer(api, token, trust) as server:
         return server.remove(tell)
 
 

@@ -8,6 +8,7 @@ counted from the answer.
 
 from __future__ import annotations
 
+import ssl
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -29,6 +30,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from ingest.signals import Signal
 from lowtide.demo.packing import Request
+from lowtide.trust import is_about_tls
 
 RETRYABLE = frozenset({429, 502, 503, 504})
 HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip", "User-Agent": "lowtide-demo"}
@@ -79,6 +81,7 @@ class Sender:
         timeout_s: float,
         give_up_after_s: float,
         token: str | None = None,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self.in_flight = in_flight
@@ -89,7 +92,13 @@ class Sender:
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         limits = httpx2.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
-        self._client = httpx2.Client(headers=headers, timeout=timeout_s, limits=limits, trust_env=False)
+        self._client = httpx2.Client(
+            headers=headers,
+            timeout=timeout_s,
+            limits=limits,
+            trust_env=False,
+            verify=True if trust is None else trust,
+        )
         self._pool = ThreadPoolExecutor(max_workers=in_flight, thread_name_prefix="demo-send")
         self._waiting: deque[Future[Answer]] = deque()
         self._stopping = Event()
@@ -158,6 +167,11 @@ class Sender:
         try:
             response = self._client.post(url, content=body)
         except httpx2.ConnectError as error:
+            if is_about_tls(error):
+                raise SendError(
+                    f"{self.endpoint} cannot be reached over TLS ({error})."
+                    " If its CA is your own, name it with --ca-file."
+                ) from error
             raise SendError(
                 f"nobody listens at {self.endpoint} ({error})."
                 " Start `lowtide serve`, or name it with --endpoint."

@@ -6,6 +6,7 @@ progress is asked for.
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, Self
 import httpx2
 
 from lowtide.errors import LowtideError
+from lowtide.trust import is_about_tls
 
 PATH = "/api/v1/demo"
 REMOVAL_S = 3600.0
@@ -39,10 +41,12 @@ class Removed:
 class DemoServer:
     """The API at one address. Use it in a `with` block."""
 
-    def __init__(self, api: str, token: str | None) -> None:
+    def __init__(self, api: str, token: str | None, trust: ssl.SSLContext | None = None) -> None:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._url = f"{api.rstrip('/')}{PATH}"
-        self._http = httpx2.Client(headers=headers, timeout=_ANSWER_S, trust_env=False)
+        self._http = httpx2.Client(
+            headers=headers, timeout=_ANSWER_S, trust_env=False, verify=True if trust is None else trust
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +96,9 @@ class DemoServer:
         except httpx2.TransportError as error:
             raise DemoServerError(
                 f"{self._url} cannot be reached: {error}.",
-                hint="Is the server running? Name its API with --api http://HOST:PORT.",
+                hint="If its CA is your own, name it with --ca-file."
+                if is_about_tls(error)
+                else "Is the server running? Name its API with --api http://HOST:PORT.",
             ) from error
         if response.status_code != 200:
             raise DemoServerError(

@@ -1,6 +1,7 @@
 """The process that plays the demo for `lowtide quickstart`: `python -m lowtide.serve.demo_child OPTIONS`.
 
-The first line of its stdin is the token it sends with. A process of its own, so that making telemetry and
+The first line of its stdin is the token it sends with; `--data` names the directory whose server it sends to,
+if that speaks TLS. A process of its own, so that making telemetry and
 storing it each have a core. It says on stdout, a JSON object a line, how far it is (`lowtide.serve.showing`
 reads them). The trap: Ctrl-C reaches the whole terminal's group, so it is ignored here; the parent ends
 this process, and when the parent is gone, writing to it does.
@@ -14,6 +15,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     """Play what the arguments say. Exit code 1 if it had to give up; the last line then says why."""
     parser = argparse.ArgumentParser(prog="lowtide.serve.demo_child")
     parser.add_argument("--endpoint", required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--days", type=float, required=True)
     parser.add_argument("--history", action="store_true")
     parser.add_argument("--live", action="store_true")
@@ -36,20 +39,21 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     token = sys.stdin.readline().strip()
     try:
-        _play(given.endpoint, token, given.days, history=given.history, live=given.live)
+        _play(given.endpoint, token, given.data, given.days, history=given.history, live=given.live)
     except BrokenPipeError:
         sys.stderr.close()  # the parent is gone, nobody listens
         return 1
     return 0
 
 
-def _play(endpoint: str, token: str, days: float, *, history: bool, live: bool) -> None:
+def _play(endpoint: str, token: str, data: Path | None, days: float, *, history: bool, live: bool) -> None:
     from lowtide.demo.estate import load_estate
     from lowtide.demo.manifest import Manifest
     from lowtide.demo.player import Player
     from lowtide.demo.sending import Sender, SendError
     from lowtide.demo.settings import DemoSettings
     from lowtide.demo.stage import set_up
+    from lowtide.trust import server_of
 
     settings = DemoSettings.ending(datetime.now(UTC), days=days)
     stage = set_up(load_estate(), settings)
@@ -60,6 +64,7 @@ def _play(endpoint: str, token: str, days: float, *, history: bool, live: bool) 
         timeout_s=settings.request_timeout_s,
         give_up_after_s=settings.give_up_after_s,
         token=token or None,
+        trust=None if data is None else server_of(data),
     )
     try:
         with Manifest(None) as manifest, sender:

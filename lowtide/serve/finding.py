@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lowtide.cli.demo import RunningServer
 from lowtide.cli.invocation import Invocation
+from lowtide.trust import server_of
 
 
 def find_server(run: Invocation) -> RunningServer | None:
@@ -24,4 +25,9 @@ def find_server(run: Invocation) -> RunningServer | None:
     running = run.running(settings)
     if running is None or running.api is None:
         return None
-    return RunningServer(api=running.api, otlp_http=running.addresses["otlp_http"], token=running.secret)
+    return RunningServer(
+        api=running.api,
+        otlp_http=running.addresses["otlp_http"],
+        token=running.secret,
+        trust=server_of(settings.data) if running.certificates else None,
+    )

@@ -76,10 +76,12 @@ class FirstLook:
         """The demo to play, or None: it is not wanted, or a look at what is there is enough."""
         if not self._wishes.demo:
             return None
+        data = parts.settings.data if parts.settings.tls.is_on else None
         if not await asyncio.to_thread(_demo_is_there, parts):
             return Showing(
                 addresses.otlp_http,
                 parts.tokens.own_secret,
+                data,
                 days=self._wishes.days,
                 history=True,
                 live=not self._wishes.once,
@@ -91,7 +93,12 @@ class FirstLook:
         if self._wishes.once:
             return None
         return Showing(
-            addresses.otlp_http, parts.tokens.own_secret, days=self._wishes.days, history=False, live=True
+            addresses.otlp_http,
+            parts.tokens.own_secret,
+            data,
+            days=self._wishes.days,
+            history=False,
+            live=True,
         )
 
     async def _play(self, showing: Showing, parts: ServerParts) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,9 +28,13 @@ class DemoFailedError(ServeError):
 class Showing:
     """One demo process, playing into `endpoint`. Use it in an `async with` block, once."""
 
-    def __init__(self, endpoint: str, token: str, *, days: float, history: bool, live: bool) -> None:
+    def __init__(
+        self, endpoint: str, token: str, data: Path | None, *, days: float, history: bool, live: bool
+    ) -> None:
+        """`data` is the directory of the server at `endpoint` if TLS is spoken there."""
         self._token = token
         self._arguments = ["--endpoint", endpoint, "--days", f"{days:g}"]
+        self._arguments += [] if data is None else ["--data", str(data)]
         self._arguments += ["--history"] if history else []
         self._arguments += ["--live"] if live else []
         self._process: asyncio.subprocess.Process | None = None
