@@ -2,7 +2,7 @@
 
 `collector.grpc_server` uses it when TLS is on. Why not gRPC's own TLS: from Python it can require a client's
 certificate or not ask for one, and nothing between; it tells nobody of handshakes that fail; and its rules
-would be others than those of the listeners beside it (ADR 9 has what it costs).
+would be others than those of the listeners beside it (ADR 12 has what it costs).
 
 The gRPC server listens on an abstract Unix socket, and each connection to it is bound to a random name. gRPC
 tells a call's peer by that name, and `peer` says who is behind it: the address and the certificate. The

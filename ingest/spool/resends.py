@@ -125,7 +125,7 @@ class Resends:
                 self._load(path, recovered, covered)
         with self._io:
             if self._stored:
-                # A killed process may have left it unsynced; the earlier ones were synced before it was begun.
+                # A killed process may have left it unsynced; those before it were synced when it was begun.
                 self._handle = self._files.open_append(self._stored[-1].path)
                 self._synced, self._new_name = False, True
             for signal, found in recovered.items():

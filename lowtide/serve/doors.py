@@ -3,7 +3,7 @@
 
 Neither `collector` nor `api` knows what a token is; both ask here, for each request.
 
-The traps are in what counts if both are shown (ADR 9). A token decides, and if it is none that is valid, no
+The traps are in what counts if both are shown (ADR 12). A token decides, and if it is none that is valid, no
 certificate makes up for it. A certificate that is in the table beside it must be of the same tenant: two
 answers to who somebody is are none.
 """
