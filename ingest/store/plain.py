@@ -3,7 +3,7 @@ reads as a map at once. `ingest.store.otlp` calls it for every request it insert
 
 The engine can do the same from OTLP's own form, and does so for whatever is left in it: doubles, bytes, lists
 and maps. But an attribute there is a row of seven nullable columns and two nested ones, and choosing among
-them for each of twenty attributes was a fifth of all the work of storing a span (ADR 11).
+them for each of twenty attributes was a fifth of all the work of storing a span (ADR 13).
 
 The request keeps its shape; a message's plain attributes move into its field `TEXT`, in their order. Lengths
 on the way to them are written with four bytes each, since they are known only afterwards. The trap: nothing
