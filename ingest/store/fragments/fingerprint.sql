@@ -1,3 +1,2 @@
--- One number for one series: who sends it, from which scope, and what it measures. Order of attributes counts.
-cityHash64(tenant, resource, resource_schema_url, scope_name, scope_version, scope_attributes, scope_schema_url, name,
-        description, unit, kind, temporality, is_monotonic, attributes)
+-- One number for one series: its metric, how that is measured, and its attributes. Their order counts.
+cityHash64(metric_hash, kind, temporality, is_monotonic, attributes)

@@ -1,8 +1,9 @@
+-- The columns of `metrics` that its points share.
 ${resource_names},
     scope_name,
     scope_version,
     scope_attributes,
     scope_schema_url,
-    metric.name AS name,
-    metric.description AS description,
-    metric.unit AS unit
+    name,
+    description,
+    unit

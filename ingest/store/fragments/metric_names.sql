@@ -1,11 +1,4 @@
-${resource_names},
-    scope_name,
-    scope_version,
-    scope_attributes,
-    scope_schema_url,
-    name,
-    description,
-    unit,
+${metric_named},
     kind,
     temporality,
     is_monotonic

@@ -36,16 +36,19 @@ FROM
     SELECT
         ${resource_names},
         resource['telemetry.sdk.name'] = 'envoy' OR container IN ('istio-proxy', 'linkerd-proxy') AS is_proxy,
-        scope_entry.scope.name AS scope_name,
-        scope_entry.scope.version AS scope_version,
-        ${attributes_of(scope_entry.scope)} AS scope_attributes,
-        scope_entry.schema_url AS scope_schema_url,
-        arrayJoin(scope_entry.spans) AS span
+        scope.name AS scope_name,
+        scope.version AS scope_version,
+        ${attributes_of(scope)} AS scope_attributes,
+        scope_schema_url,
+        arrayJoin(spans) AS span
     FROM
     (
         SELECT
             ${resource_names},
-            arrayJoin(scope_spans) AS scope_entry
+            arrayJoin(scope_spans) AS scope_entry,
+            tupleElement(scope_entry, 'scope') AS scope,
+            tupleElement(scope_entry, 'schema_url') AS scope_schema_url,
+            tupleElement(scope_entry, 'spans') AS spans
         FROM trace_resources
     )
 )

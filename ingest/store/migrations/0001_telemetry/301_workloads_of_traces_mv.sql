@@ -8,7 +8,7 @@ FROM
 (
     SELECT
         *,
-        arrayMax(arrayMap(entry -> arrayMax(entry.spans.end_time_unix_nano), scope_spans)) AS seen_ns,
+        arrayMax(arrayFlatten(scope_spans.spans.end_time_unix_nano)) AS seen_ns,
         ${time(seen_ns)} AS seen_at
     FROM trace_resources
 )

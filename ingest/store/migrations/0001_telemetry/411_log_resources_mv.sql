@@ -14,16 +14,19 @@ FROM
         _batch,
         tenant,
         received_ns,
-        ${attributes_of(entry.resource)} AS resource,
-        entry.schema_url AS resource_schema_url,
-        entry.scope_logs AS scope_logs
+        ${attributes_of(sender)} AS resource,
+        resource_schema_url,
+        scope_logs
     FROM
     (
         SELECT
             lowtide_batch AS _batch,
             lowtide_tenant AS tenant,
             lowtide_received_ns AS received_ns,
-            arrayJoin(resource_logs) AS entry
+            arrayJoin(resource_logs) AS entry,
+            tupleElement(entry, 'resource') AS sender,
+            tupleElement(entry, 'schema_url') AS resource_schema_url,
+            tupleElement(entry, 'scope_logs') AS scope_logs
         FROM otlp_logs
     )
 )

@@ -23,16 +23,19 @@ FROM
 (
     SELECT
         ${resource_names},
-        scope_entry.scope.name AS scope_name,
-        scope_entry.scope.version AS scope_version,
-        ${attributes_of(scope_entry.scope)} AS scope_attributes,
-        scope_entry.schema_url AS scope_schema_url,
-        arrayJoin(scope_entry.log_records) AS record
+        scope.name AS scope_name,
+        scope.version AS scope_version,
+        ${attributes_of(scope)} AS scope_attributes,
+        scope_schema_url,
+        arrayJoin(log_records) AS record
     FROM
     (
         SELECT
             ${resource_names},
-            arrayJoin(scope_logs) AS scope_entry
+            arrayJoin(scope_logs) AS scope_entry,
+            tupleElement(scope_entry, 'scope') AS scope,
+            tupleElement(scope_entry, 'schema_url') AS scope_schema_url,
+            tupleElement(scope_entry, 'log_records') AS log_records
         FROM log_resources
     )
 )

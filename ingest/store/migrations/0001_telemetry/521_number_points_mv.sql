@@ -13,9 +13,11 @@ FROM
 (
     SELECT
         ${metric_named},
-        if(notEmpty(metric.gauge.data_points), 'gauge', 'sum') AS kind,
-        metric.sum.aggregation_temporality AS temporality,
-        metric.sum.is_monotonic AS is_monotonic,
-        arrayJoin(if(notEmpty(metric.gauge.data_points), metric.gauge.data_points, metric.sum.data_points)) AS point
-    FROM ${metrics_unfolded}
+        metric_hash,
+        if(notEmpty(gauge.data_points), 'gauge', 'sum') AS kind,
+        sum.aggregation_temporality AS temporality,
+        sum.is_monotonic AS is_monotonic,
+        arrayJoin(if(notEmpty(gauge.data_points), gauge.data_points, sum.data_points)) AS point
+    FROM metrics
+    WHERE notEmpty(gauge.data_points) OR notEmpty(sum.data_points)
 )

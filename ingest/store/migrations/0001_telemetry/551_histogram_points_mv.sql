@@ -17,9 +17,11 @@ FROM
 (
     SELECT
         ${metric_named},
+        metric_hash,
         'histogram' AS kind,
-        metric.histogram.aggregation_temporality AS temporality,
+        histogram.aggregation_temporality AS temporality,
         false AS is_monotonic,
-        arrayJoin(metric.histogram.data_points) AS point
-    FROM ${metrics_unfolded}
+        arrayJoin(histogram.data_points) AS point
+    FROM metrics
+    WHERE notEmpty(histogram.data_points)
 )

@@ -22,9 +22,11 @@ FROM
 (
     SELECT
         ${metric_named},
+        metric_hash,
         'exponential_histogram' AS kind,
-        metric.exponential_histogram.aggregation_temporality AS temporality,
+        exponential_histogram.aggregation_temporality AS temporality,
         false AS is_monotonic,
-        arrayJoin(metric.exponential_histogram.data_points) AS point
-    FROM ${metrics_unfolded}
+        arrayJoin(exponential_histogram.data_points) AS point
+    FROM metrics
+    WHERE notEmpty(exponential_histogram.data_points)
 )

@@ -14,9 +14,11 @@ FROM
 (
     SELECT
         ${metric_named},
+        metric_hash,
         'summary' AS kind,
         0 AS temporality,
         false AS is_monotonic,
-        arrayJoin(metric.summary.data_points) AS point
-    FROM ${metrics_unfolded}
+        arrayJoin(summary.data_points) AS point
+    FROM metrics
+    WHERE notEmpty(summary.data_points)
 )

@@ -1,0 +1,38 @@
+-- Unfolds scopes and metrics once for all kinds of points.
+CREATE MATERIALIZED VIEW IF NOT EXISTS metrics_mv TO metrics AS
+SELECT
+    ${resource_names},
+    scope_name,
+    scope_version,
+    scope_attributes,
+    scope_schema_url,
+    tupleElement(metric, 'name') AS name,
+    tupleElement(metric, 'description') AS description,
+    tupleElement(metric, 'unit') AS unit,
+    cityHash64(tenant, resource, resource_schema_url, scope_name, scope_version, scope_attributes, scope_schema_url, name,
+        description, unit) AS metric_hash,
+    tupleElement(metric, 'gauge') AS gauge,
+    tupleElement(metric, 'sum') AS sum,
+    tupleElement(metric, 'histogram') AS histogram,
+    tupleElement(metric, 'exponential_histogram') AS exponential_histogram,
+    tupleElement(metric, 'summary') AS summary
+FROM
+(
+    SELECT
+        ${resource_names},
+        scope.name AS scope_name,
+        scope.version AS scope_version,
+        ${attributes_of(scope)} AS scope_attributes,
+        scope_schema_url,
+        arrayJoin(metrics) AS metric
+    FROM
+    (
+        SELECT
+            ${resource_names},
+            arrayJoin(scope_metrics) AS scope_entry,
+            tupleElement(scope_entry, 'scope') AS scope,
+            tupleElement(scope_entry, 'schema_url') AS scope_schema_url,
+            tupleElement(scope_entry, 'metrics') AS metrics
+        FROM metric_resources
+    )
+)
