@@ -24,6 +24,7 @@ from lowtide.tokens.file import (
 from lowtide.tokens.token import Scope, id_of
 from support import tokens
 
+ROOT = Path(__file__).parents[2]
 MAKING = """
 import sys
 from pathlib import Path
@@ -32,6 +33,16 @@ from support import tokens
 for _ in range(int(sys.argv[2])):
     print(tokens.make(Path(sys.argv[1]), Scope.READ))
 """
+
+
+def making(data: Path, count: int) -> subprocess.Popen[str]:
+    """A process that makes so many tokens and prints them."""
+    return subprocess.Popen(
+        [sys.executable, "-c", MAKING, str(data), str(count)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "tests"), str(ROOT)))},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def written(facts: str) -> bytes:
@@ -79,23 +90,17 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
 
 def test_commands_take_turns(tmp_path: Path) -> None:
     """Four processes make tokens at the same time; none is lost."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", MAKING, str(tmp_path), "15"], stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
-    ]
+    processes = [making(tmp_path, 15) for _ in range(4)]
     made = {line for process in processes for line in process.communicate()[0].splitlines()}
 
+    assert [process.returncode for process in processes] == [0] * 4
     assert len(made) == 60
     assert {token.id for token in read_tokens(tmp_path)} == {id_of(text) for text in made}
 
 
 def test_a_reader_sees_it_before_or_after_but_never_half(tmp_path: Path) -> None:
     tokens.make(tmp_path, Scope.READ)
-    process = subprocess.Popen(
-        [sys.executable, "-c", MAKING, str(tmp_path), "40"], stdout=subprocess.PIPE, text=True
-    )
+    process = making(tmp_path, 40)
     counts = [len(read_tokens(tmp_path))]
     while process.poll() is None:
         counts.append(len(read_tokens(tmp_path)))
