@@ -294,7 +294,7 @@ class TestRenewal:
 
         senders = [asyncio.create_task(send(number)) for number in range(3)]
         await secured.running.until(lambda: len(answered) > 10)
-        before = self.served(secured)
+        before = await self.served(secured)
         for source, target in (
             (secured.pki.renewed.certificate, secured.settings.certificate),
             (secured.pki.renewed.key, secured.settings.key),
@@ -308,19 +308,15 @@ class TestRenewal:
         await asyncio.gather(*senders)
         assert all(answered)
         assert len(secured.tenants) == len(answered)
-        for after in (self.served(secured), self.served(secured, secured.running.grpc_port)):
-            assert await after == secured.pki.renewed.certificate.read_text()
-        assert await before == secured.pki.server.certificate.read_text()
+        for after in (await self.served(secured), await self.served(secured, secured.running.grpc_port)):
+            assert after == secured.pki.renewed.certificate.read_text()
+        assert before == secured.pki.server.certificate.read_text()
 
-    def served(self, secured: Secured, port: int | None = None) -> asyncio.Task[str]:
+    async def served(self, secured: Secured, port: int | None = None) -> str:
         """The certificate of a new connection."""
-
-        async def look() -> str:
-            at = ("127.0.0.1", port or secured.running.http_port)
-            pem = await asyncio.to_thread(ssl.get_server_certificate, at)
-            return pem if pem.endswith("\n") else f"{pem}\n"
-
-        return asyncio.create_task(look())
+        at = ("127.0.0.1", port or secured.running.http_port)
+        pem = await asyncio.to_thread(ssl.get_server_certificate, at)
+        return pem if pem.endswith("\n") else f"{pem}\n"
 
     async def test_a_ca_that_was_taken_out_lets_nobody_in_any_more(
         self, secured: Secured, body: bytes
