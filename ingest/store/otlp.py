@@ -59,7 +59,6 @@ _PINNED: Final[dict[str, str | int]] = {
     "output_format_json_escape_forward_slashes": 0,
     "output_format_json_quote_64bit_integers": 0,
     "parallel_view_processing": 0,
-    "query_plan_merge_expressions": 0,
 }
 
 
