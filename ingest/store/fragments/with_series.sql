@@ -1,4 +1,4 @@
--- A point and its series, which is stored with the first point and may be stored several times.
+-- A point and its series, which is stored with the first point of each day and may be stored several times.
 INNER JOIN
 (
     SELECT * FROM metric_series WHERE kind = '$1' LIMIT 1 BY tenant, fingerprint

@@ -1,4 +1,6 @@
--- What each fingerprint stands for, one row a series (after merges; read with LIMIT 1 BY).
+-- What each fingerprint stands for, one row a series (after merges; read with LIMIT 1 BY). A row is written with the first
+-- points of a day (UTC, of the points' own time), so last_seen_at is right to the day, and rows are kept a day longer than
+-- points. A point that comes after newer ones were merged writes its day again.
 CREATE TABLE IF NOT EXISTS metric_series
 (
     tenant LowCardinality(String),
@@ -22,5 +24,5 @@ CREATE TABLE IF NOT EXISTS metric_series
 )
 ENGINE = ${replacing}(last_seen_at)
 ORDER BY (tenant, MetricName, fingerprint)
-TTL last_seen_at + INTERVAL ${retention_metrics_days} DAY
+TTL last_seen_at + INTERVAL 24 HOUR + INTERVAL ${retention_metrics_days} DAY
 SETTINGS ${table_settings}
