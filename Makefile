@@ -39,6 +39,21 @@ test-server: $(DEV) ## Run the tests with the store behind HTTP in a second proc
 	LOWTIDE_TEST_STORE=server $(BIN)/python -m pytest -n 2 \
 		tests/ingest/store tests/ingest/loader tests/api tests/analytics $(ARGS)
 
+# The long form of the tests in docs/faults.md. FAULTS=0.1 is a tenth of it; SEED draws the same faults again.
+FAULTS ?= 1
+SEED ?= $(shell date +%s)
+SEED := $(SEED)
+FAULT_TESTS := tests/serve/test_kills.py tests/serve/test_full_disk.py tests/serve/test_clock_jumps.py \
+	tests/serve/test_bad_input.py tests/serve/test_resends.py tests/serve/test_power_failure.py \
+	tests/ingest/spool tests/ingest/loader tests/ingest/store/test_faults.py tests/ingest/store/test_views_fuzz.py \
+	tests/collector/check tests/collector/test_otlp_json.py tests/collector/test_codecs.py \
+	tests/collector/test_bombs.py tests/collector/test_grpc_abuse.py tests/collector/test_guided_fuzz.py
+
+.PHONY: faults
+faults: $(DEV) ## Try faults and bad input for hours, other ones each time
+	LOWTIDE_FAULTS=$(FAULTS) LOWTIDE_FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -n 2 \
+		--hypothesis-seed=$(SEED) $(FAULT_TESTS) $(ARGS)
+
 .PHONY: lint
 lint: $(DEV) ## Check style, types and layers
 	$(BIN)/ruff check

@@ -20,7 +20,8 @@ The trap: a test must not close `engine`, nor open an engine on another director
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from uuid import uuid4
 
@@ -31,6 +32,7 @@ from ingest.store.engine import Engine, Session
 from ingest.store.migrate import migrate
 from ingest.store.settings import StoreSettings
 from ingest.store.target import Embedded
+from support import faults
 from support.certs import Pki
 from support.store_server_process import StoreProcess
 
@@ -38,21 +40,50 @@ STORE = "LOWTIDE_TEST_STORE"
 KIND = os.environ.get(STORE, "embedded")
 
 # Examples are the same in every run, and however slow the machine, none is taken for wrong. To look for new
-# ones: --hypothesis-profile=explore.
+# ones: `make faults`, or --hypothesis-profile=explore.
 _UNTIMED = hypothesis.settings(
     deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
 )
 hypothesis.settings.register_profile("explore", _UNTIMED)
 hypothesis.settings.register_profile("lowtide", _UNTIMED, derandomize=True)
-hypothesis.settings.load_profile("lowtide")
+hypothesis.settings.load_profile("explore" if faults.LONG else "lowtide")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_setting() -> Iterator[None]:
-    """The variable is not for Lowtide, which refuses names under its prefix that are no settings."""
+    """These variables are not for Lowtide, which refuses names under its prefix that are no settings."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(STORE, raising=False)
+        for name in (STORE, faults.SHARE_VARIABLE, faults.SEED_VARIABLE):
+            patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def faults_of_this_test(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """Send what `support.faults` counts along with the report, from whichever process the test runs in."""
+    before = Counter(faults.done)
+    yield
+    for what, count in (faults.done - before).items():
+        record_property(_TRIED + what, count)
+
+
+_TRIED = "tried: "
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was tried, in the whole run."""
+    tried: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", "") == "teardown":
+                for name, count in report.user_properties:
+                    if name.startswith(_TRIED):
+                        tried[name.removeprefix(_TRIED)] += count
+    if tried:
+        kind = f"long form, seed {faults.SEED}" if faults.LONG else "short form"
+        terminalreporter.section(f"faults tried ({kind})")
+        for what, count in tried.most_common():
+            terminalreporter.line(f"{count:>9,} {what}")
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from collector import codecs
 from collector.codecs import Encoding, encoding_named, encoding_of_message, inflate
 from collector.errors import BadRequestError
 from collector.refusals import OverloadedError, TooLargeError, UnsupportedTypeError
+from support import faults
 
 MIB = 1024 * 1024
 
@@ -262,11 +263,13 @@ def test_the_encoding_of_a_grpc_message() -> None:
         assert encoding_of_message(zlib.compress(body, level)) is Encoding.DEFLATE
 
 
-@settings(max_examples=150)
+@pytest.mark.timeout(faults.times(120, 3000))
+@settings(max_examples=faults.times(150, 5000))
 @given(data=st.binary(min_size=1, max_size=3000), name=st.sampled_from(COMPRESSED), damage=st.data())
 def test_damaged_data_is_refused_or_read_but_never_breaks(
     data: bytes, name: str, damage: st.DataObject
 ) -> None:
+    faults.done["compressed bodies"] += 1
     encoding, encode = ENCODERS[name]
     wire = bytearray(encode(data))
     at = damage.draw(st.integers(0, len(wire) - 1))
@@ -278,9 +281,11 @@ def test_damaged_data_is_refused_or_read_but_never_breaks(
     assert len(out) <= 100_000
 
 
-@settings(max_examples=150)
+@pytest.mark.timeout(faults.times(120, 3000))
+@settings(max_examples=faults.times(150, 5000))
 @given(wire=st.binary(max_size=2000), encoding=st.sampled_from(list(Encoding)))
 def test_any_bytes_are_refused_or_read_but_never_break(wire: bytes, encoding: Encoding) -> None:
+    faults.done["compressed bodies"] += 1
     try:
         out = inflate(encoding, wire, limit_bytes=100_000, grow=ignore)
     except (BadRequestError, TooLargeError):

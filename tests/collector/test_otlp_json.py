@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -24,6 +24,7 @@ from collector.errors import BadRequestError
 from collector.otlp_json import request_from_json
 from collector.refusals import TooLargeError
 from ingest.signals import Signal
+from support import faults
 
 LAST = (1 << 64) - 1
 REQUESTS: dict[Signal, Any] = {
@@ -485,8 +486,16 @@ def _with_hex_ids(content: Any) -> Any:
             return content
 
 
+# `make faults` tries so many of each; together with those of protobuf and of the views more than 100,000.
+fuzzed = settings(max_examples=faults.times(100, 15_000))
+long_if_so_asked = pytest.mark.timeout(faults.times(120, 6000))
+
+
+@long_if_so_asked
+@fuzzed
 @given(_requests(), st.booleans())
 def test_a_request_written_as_json_is_read_back(written: tuple[Signal, Any], defaults: bool) -> None:
+    faults.done["bodies of JSON"] += 1
     signal, request = written
     content = json_format.MessageToDict(
         request, use_integers_for_enums=True, always_print_fields_with_no_presence=defaults
@@ -510,13 +519,19 @@ JSON = st.recursive(
 )
 
 
+@long_if_so_asked
+@fuzzed
 @given(content=JSON, signal=st.sampled_from(Signal))
 def test_any_json_is_read_or_refused(content: Any, signal: Signal) -> None:
+    faults.done["bodies of JSON"] += 1
     with contextlib.suppress(BadRequestError):
         REQUESTS[signal].FromString(converted(signal, json.dumps(content).encode()))
 
 
+@long_if_so_asked
+@fuzzed
 @given(body=st.binary(max_size=60), signal=st.sampled_from(Signal))
 def test_any_bytes_are_read_or_refused(body: bytes, signal: Signal) -> None:
+    faults.done["bodies of JSON"] += 1
     with contextlib.suppress(BadRequestError):
         REQUESTS[signal].FromString(converted(signal, body))

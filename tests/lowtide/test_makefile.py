@@ -28,7 +28,7 @@ def test_help_is_what_make_says_by_default_and_names_every_target() -> None:
 
     assert done.returncode == 0
     assert [line.split()[1] for line in done.stdout.splitlines()] == PHONY
-    assert {"help", "venv", "run", "test", "lint", "bench", "clean"} <= set(PHONY)
+    assert {"help", "venv", "run", "test", "faults", "lint", "bench", "clean"} <= set(PHONY)
 
 
 @pytest.mark.parametrize(

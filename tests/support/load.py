@@ -124,6 +124,14 @@ class Told:
             assert time.monotonic() < until, counts
             time.sleep(0.02)
 
+    def wait_more(self, more: int) -> None:
+        """Return once that many more records of every signal were acknowledged than by now."""
+        before = self.owed()
+        until = time.monotonic() + 60
+        while any(len(ids) < len(before[signal]) + more for signal, ids in self.owed().items()):
+            assert time.monotonic() < until, "nothing is taken any more"
+            time.sleep(0.02)
+
     def owed(self) -> dict[str, set[int]]:
         """What was acknowledged by now, of every signal."""
         with self.lock:

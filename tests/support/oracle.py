@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import Any
 
 from support.load import MIDNIGHT_NS, SECOND_NS
@@ -18,16 +19,37 @@ IDENTITIES = {
     "logs": "SELECT toUInt64(Body) AS id FROM otel_logs",
 }
 
+MEMORY_BYTES = 2 * 1024**3
+"""More than a server with an embedded store has at any time under the load of these tests."""
+
 
 def check_identities(
-    server: Any, owed: Mapping[str, AbstractSet[int]], possible: Mapping[str, AbstractSet[int]]
+    server: Any,
+    owed: Mapping[str, AbstractSet[int]],
+    possible: Mapping[str, AbstractSet[int]],
+    *,
+    beside: int = 1 << 64,
 ) -> None:
-    """What is `owed` is stored once; of what is `possible` beside it, anything may be; nothing is twice."""
+    """What is `owed` is stored once; of what is `possible` beside it, anything may be; nothing is twice.
+
+    Spans with ids from `beside` on are somebody else's.
+    """
     for signal, query in IDENTITIES.items():
-        stored = Counter(int(row["id"]) for row in server.rows(query))
+        stored = Counter(number for row in server.rows(query) if (number := int(row["id"])) < beside)
         assert owed[signal] - stored.keys() == set(), f"{signal}: acknowledged and lost"
         assert stored.keys() - owed[signal] - possible[signal] == set(), f"{signal}: never sent"
         assert {number: count for number, count in stored.items() if count > 1} == {}, f"{signal}: doubled"
+
+
+def check_bounds(server: Any) -> None:
+    """However it came up and whatever it stored again, it never needed more memory than a server may.
+
+    How long it may take to be ready, and to store what waits, `support.launcher` bounds in any test.
+    """
+    status = Path(f"/proc/{server.pid}/status")
+    if status.exists():
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        assert int(peak.split()[1]) * 1024 < MEMORY_BYTES, peak
 
 
 def check_rollups(server: Any) -> None:
@@ -39,6 +61,7 @@ def check_rollups(server: Any) -> None:
         rows = server.rows(kept)
         assert len(rows) > 10
         assert rows == server.rows(again)
+    assert server.rows(TRACES) == server.rows(TRACES_AGAIN)
     assert server.rows(UNNAMED) == []
 
 
@@ -72,6 +95,13 @@ EDGES = "SELECT side, edge_id, span_id FROM half_edges ORDER BY ALL"
 EDGES_AGAIN = """
 SELECT 'callee' AS side, ParentSpanId AS edge_id, SpanId AS span_id
 FROM otel_traces WHERE ParentSpanId != '' ORDER BY ALL
+"""
+TRACES = """
+SELECT count() AS n, sum(cityHash64(TraceId)) AS ids
+FROM (SELECT TraceId FROM otel_traces_trace_id_ts GROUP BY TraceId)
+"""
+TRACES_AGAIN = """
+SELECT count() AS n, sum(cityHash64(TraceId)) AS ids FROM (SELECT TraceId FROM otel_traces GROUP BY TraceId)
 """
 UNNAMED = """
 SELECT DISTINCT fingerprint FROM metric_samples

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
@@ -15,6 +15,7 @@ from collector.check.check import Checked, TimeGate, check, warm_up
 from collector.check.rules import groups_of
 from collector.errors import BadRequestError, CollectorError
 from ingest.signals import Signal
+from support import faults
 
 LAST = (1 << 64) - 1
 WINDOW = "[2026-09-14T19:33:20Z, 2026-10-14T19:43:20Z]"
@@ -306,11 +307,14 @@ def _times(draw: st.DrawFn) -> tuple[int, int]:
     return draw(st.tuples(near | far, near | far))
 
 
+@pytest.mark.timeout(faults.times(120, 3000))
+@settings(max_examples=faults.times(100, 5000))
 @given(data=st.data(), signal=st.sampled_from(Signal))
 def test_any_record_is_either_kept_or_refused(
     otlp: Any, run: Any, data: st.DataObject, signal: Signal
 ) -> None:
     """The rules of the slow way and of the walk are the same, and nothing is lost or changed on the way."""
+    faults.done["bodies of protobuf"] += 1
     request = otlp.request(signal, 0)
     now = otlp.now_ns
 

@@ -8,11 +8,16 @@ from typing import Any
 
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.check import walk
 from ingest.signals import Signal
+from support import faults
+
+# `make faults` tries so many of each; together with those of JSON and of the views more than 100,000.
+fuzzed = settings(max_examples=faults.times(100, 20_000))
+long_if_so_asked = pytest.mark.timeout(faults.times(120, 6000))
 
 
 def _understood(otlp: Any, signal: Signal, body: bytes) -> Any:
@@ -24,6 +29,7 @@ def _understood(otlp: Any, signal: Signal, body: bytes) -> Any:
 
 def _agrees(otlp: Any, signal: Signal, body: bytes) -> None:
     """Clean means that protobuf reads all of it and would write as much."""
+    faults.done["bodies of protobuf"] += 1
     items, flags = otlp.walk(signal, body)
     request = _understood(otlp, signal, body)
     if request is None:
@@ -42,17 +48,23 @@ def _agrees(otlp: Any, signal: Signal, body: bytes) -> None:
     }
 
 
+@long_if_so_asked
+@fuzzed
 @given(signal=st.sampled_from(Signal), body=st.binary(max_size=200))
 def test_any_bytes(otlp: Any, signal: Signal, body: bytes) -> None:
     _agrees(otlp, signal, body)
 
 
+@long_if_so_asked
+@fuzzed
 @given(signal=st.sampled_from(Signal), body=st.binary(max_size=60), kind=st.integers(0, 11))
 def test_any_bytes_in_a_record(otlp: Any, signal: Signal, body: bytes, kind: int) -> None:
     content = otlp.field(kind, otlp.field(1, body)) if signal is Signal.METRICS else body
     _agrees(otlp, signal, otlp.in_record(content))
 
 
+@long_if_so_asked
+@fuzzed
 @given(data=st.data(), signal=st.sampled_from(Signal))
 def test_damaged_requests(otlp: Any, data: st.DataObject, signal: Signal) -> None:
     body = bytearray(otlp.rich(signal).SerializeToString())

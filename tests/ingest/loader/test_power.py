@@ -5,8 +5,6 @@ A process lives with spool and store and is killed. Then its files are made what
 them: what a checkpoint names is whole, of what is younger anything may be missing or empty, parts that were
 merged are removed, and the records of tokens end anywhere. The machine's boot is another one, and a second
 process goes on. The store is compared with one that was given each request once, table by table, row by row.
-
-`POWER_LOSSES=200 pytest tests/ingest/loader/test_power.py -k random` tries 200 of them.
 """
 
 from __future__ import annotations
@@ -27,12 +25,12 @@ import pytest
 
 from ingest.signals import Signal
 from ingest.store.checkpoint_format import LOGS_NAME, Checkpoint, KeptTable, decode, is_part
-from support import power_child
+from support import faults, power_child
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(0 if "POWER_LOSSES" in os.environ else 400)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[3]
-LOSSES = int(os.environ.get("POWER_LOSSES", "1"))
+LOSSES = faults.times(1, 30)
 BOOTS = [f"00000000-0000-4000-8000-{number:012}" for number in range(1, 10)]
 RAW = re.compile("otel_logs|otel_traces|metric_(samples|histograms|exponential_histograms|summaries)")
 Answer = dict[str, Any]
@@ -143,6 +141,7 @@ def power_failure(
     directory: Path, part_fate: Callable[[str], str], token_fate: Callable[[str], str], seed: int
 ) -> None:
     draw = random.Random(seed)
+    faults.done["power failures"] += 1
     for table in checkpoint_of(directory).tables:
         young = young_parts(directory, table)
         forget_merged(directory, table)
@@ -236,7 +235,7 @@ def test_what_is_stored_for_good_is_lost_without_checkpoints(tmp_path: Path) -> 
     assert len(differences(found, expected(tmp_path / "wanted", all_of(tmp_path)))) > 5
 
 
-@pytest.mark.parametrize("seed", range(LOSSES))
+@pytest.mark.parametrize("seed", range(faults.SEED, faults.SEED + LOSSES) if faults.LONG else [0])
 def test_random_lives_and_power_failures(tmp_path: Path, seed: int) -> None:
     """Lives of random deeds, each ended by a kill at a random moment and a power failure of random harm."""
     draw = random.Random(seed)

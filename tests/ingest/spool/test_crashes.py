@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from ingest.spool.files import Files
 from ingest.spool.records import request_digest
 from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Batch, Receipt, Spool, SpoolRecord
+from support import faults
 
 SETTINGS = SpoolSettings(segment_bytes=4096, limit_bytes=1 << 24, group_commit_ms=0, resend_entries=1000)
 SIGNALS = (Signal.TRACES, Signal.LOGS)
@@ -433,6 +435,7 @@ class Crashes(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """In the end everything is stored, once."""
+        faults.done["lives of a spool, with kills and power failures"] += self.life + 1
         try:
             if self.spool is not None:
                 if self.files.dead:
@@ -463,8 +466,9 @@ class Crashes(RuleBasedStateMachine):
 
 TestCrashes = Crashes.TestCase
 TestCrashes.settings = settings(
-    max_examples=60, stateful_step_count=30, suppress_health_check=list(HealthCheck)
+    max_examples=faults.times(60, 3000), stateful_step_count=30, suppress_health_check=list(HealthCheck)
 )
+TestCrashes.pytestmark = [pytest.mark.timeout(faults.times(300, 20_000))]
 
 
 def test_what_a_killed_process_noted_is_synced_by_the_next() -> None:

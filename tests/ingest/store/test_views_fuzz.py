@@ -1,8 +1,7 @@
 """Whatever the collector lets in, the views can store: no value of any field may make an insert fail.
 
 Arbitrary messages, field by field from OTLP's own descriptors, with values at the edges of their types and
-names that the views ask for. A few of them with every test run; `--hypothesis-profile=explore` looks for new
-ones, thousands.
+names that the views ask for. A few of them with every test run; `make faults` looks for new ones, thousands.
 """
 
 from __future__ import annotations
@@ -28,12 +27,13 @@ from ingest.signals import Signal
 from ingest.store import plain
 from ingest.store.engine import Engine, Session
 from ingest.store.otlp import RAW_TABLES, OtlpWriter, Request
+from support import faults
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
 NOW_NS = time.time_ns()
 GATE = TimeGate(30 * DAY_NS)
-EXAMPLES = 10 if settings.get_current_profile_name() == "lowtide" else 3000
+EXAMPLES = faults.times(10, 1000)
 _F = FieldDescriptor
 EDGES = {
     _F.TYPE_FIXED64: [0, 1, NOW_NS, 2**63 - 1, 2**63, 2**64 - 1],
@@ -151,6 +151,7 @@ def test_nothing_that_is_let_in_makes_an_insert_fail(
     tenant = f"fuzz-{uuid4().hex}"
     for content in contents:
         message = REQUESTS[signal]()
+        faults.done["requests for the views"] += 1
         fill(message, content)
         with_ids(signal, message)
         try:
