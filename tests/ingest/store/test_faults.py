@@ -1,0 +1,318 @@
+"""A store that fails in the middle of an insert: in view k of n, of too many parts, with an answer that
+never comes, and one that has forgotten tokens. The same batch again under the same token makes it whole, in
+every table.
+
+Every table is compared with a store to which nothing happened, row by row.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from ingest.signals import Signal
+from ingest.store.engine import Engine, Session
+from ingest.store.errors import StoreError, StoreRefusedError, StoreUnavailableError
+from ingest.store.migrate import migrate
+from ingest.store.otlp import OtlpWriter, Request
+from ingest.store.settings import Retention, StoreSettings
+from ingest.store.target import Server
+from support import faults, power_child
+from support.power_child import MIDNIGHT_NS
+from support.store_server_process import StoreProcess
+
+TOO_MANY_PARTS = 252
+THROWN = 395
+
+
+def metrics_of_every_kind(number: int) -> bytes:
+    """Beside use and histograms also what has a view of its own."""
+    request = ExportMetricsServiceRequest.FromString(power_child.body(Signal.METRICS, number))
+    scope = request.resource_metrics[0].scope_metrics[0]
+    exponential = scope.metrics.add(name="wait").exponential_histogram
+    exponential.aggregation_temporality = 2
+    exponential.data_points.add(time_unix_nano=MIDNIGHT_NS + number, count=2, sum=3, scale=1)
+    summary = scope.metrics.add(name="size").summary
+    summary.data_points.add(time_unix_nano=MIDNIGHT_NS + number, count=2, sum=number)
+    return request.SerializeToString()
+
+
+def batch(signal: Signal, number: int) -> list[Request]:
+    """Two requests that depend on the number only."""
+    make = metrics_of_every_kind if signal is Signal.METRICS else lambda one: power_child.body(signal, one)
+    return [Request("default", MIDNIGHT_NS + one, make(one)) for one in (2 * number, 2 * number + 1)]
+
+
+def insert(writer: OtlpWriter, signal: Signal, number: int) -> None:
+    writer.insert(signal, number, f"{signal} {number}", batch(signal, number))
+
+
+def dump(engine: Engine) -> dict[str, list[str]]:
+    with engine.session() as session:
+        return power_child.dump(session)
+
+
+@pytest.fixture
+def tables(engine: Engine) -> Iterator[Callable[..., Engine]]:
+    """`tables()`: the process's engine on a database of its own, with Lowtide's tables."""
+    made: list[Engine] = []
+
+    def make(settings: StoreSettings | None = None) -> Engine:
+        opened = Engine.open(replace(engine.target, database=f"test_{uuid4().hex}"))
+        made.append(opened)
+        with opened.session() as session:
+            migrate(session, settings or StoreSettings())
+        return opened
+
+    yield make
+    for opened in made:
+        with opened.session() as session:
+            session.execute(f"DROP DATABASE {opened.target.database} SYNC")
+        opened.close()
+
+
+def views(session: Session) -> dict[str, str]:
+    """The query of every view that stores."""
+    rows = session.rows(
+        "SELECT name, as_select FROM system.tables"
+        " WHERE database = currentDatabase() AND engine = 'MaterializedView' ORDER BY name"
+    )
+    return {str(name): str(query) for name, query in rows}
+
+
+def signal_of(name: str) -> Signal:
+    """Whose batches a table or view of ours sees."""
+    if "log" in name:
+        return Signal.LOGS
+    words = ("metric", "point", "histogram", "summar", "usage", "nodes")
+    return Signal.METRICS if any(word in name for word in words) else Signal.TRACES
+
+
+def some(names: list[str], short: int) -> list[tuple[int, str]]:
+    """So many of them, all in the long form, with a number for the batch of each."""
+    chosen = random.Random(faults.SEED).sample(names, min(faults.times(short, 100), len(names)))
+    return list(enumerate(chosen, 2))
+
+
+def fails(writer: OtlpWriter, signal: Signal, number: int, code: int, kind: type[StoreError]) -> None:
+    """Twice, in the same way."""
+    for _ in range(2):
+        with pytest.raises(kind) as caught:
+            insert(writer, signal, number)
+        assert caught.value.code == code, caught.value
+
+
+def both(tables: Callable[..., Engine]) -> tuple[Engine, OtlpWriter, Engine, OtlpWriter]:
+    """A store that will be broken, and one to which nothing happens, with a batch of each signal in both."""
+    broken, whole = tables(), tables()
+    writer, other = OtlpWriter(broken), OtlpWriter(whole)
+    for signal in Signal:
+        insert(writer, signal, 1)
+        insert(other, signal, 1)
+    return broken, writer, whole, other
+
+
+@pytest.mark.timeout(faults.times(300, 2000))
+def test_an_exception_in_any_view(tables: Callable[..., Engine]) -> None:
+    broken, writer, whole, other = both(tables)
+    with broken.session() as session:
+        queries = views(session)
+        assert len(queries) > 30
+        for number, name in some(list(queries), 6):
+            # Not a constant: else the statement that changes the view would fail.
+            broken_query = f"SELECT * FROM ({queries[name]}) WHERE throwIf(rand() >= 0) = 0"  # noqa: S608 - ours
+            session.execute(f"ALTER TABLE {name} MODIFY QUERY {broken_query}")
+            fails(writer, signal_of(name), number, THROWN, StoreRefusedError)
+            session.execute(f"ALTER TABLE {name} MODIFY QUERY {queries[name]}")
+            faults.done["exceptions in a view"] += 2
+            insert(writer, signal_of(name), number)
+            insert(other, signal_of(name), number)
+    writer.close()
+    other.close()
+
+    assert dump(broken) == dump(whole)
+
+
+@pytest.mark.timeout(faults.times(300, 2000))
+def test_too_many_parts_in_any_table(tables: Callable[..., Engine]) -> None:
+    broken, writer, whole, other = both(tables)
+    with broken.session() as session:
+        for number, name in some(list(power_child.own_tables(session)), 3):
+            session.execute(f"SYSTEM STOP MERGES {name}")
+            session.execute(
+                f"ALTER TABLE {name} MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 0"
+            )
+            fails(writer, signal_of(name), number, TOO_MANY_PARTS, StoreUnavailableError)
+            session.execute(f"ALTER TABLE {name} RESET SETTING parts_to_throw_insert, parts_to_delay_insert")
+            session.execute(f"SYSTEM START MERGES {name}")
+            faults.done["tables of too many parts"] += 1
+            insert(writer, signal_of(name), number)
+            insert(other, signal_of(name), number)
+    writer.close()
+    other.close()
+
+    assert dump(broken) == dump(whole)
+
+
+def test_a_batch_of_more_days_than_an_insert_may_usually_have(tables: Callable[..., Engine]) -> None:
+    """101 of them, each a partition, in every table; the engine's own limit is 100."""
+    year = Retention(traces_days=400, edges_days=400)
+    engine = tables(StoreSettings(retention=year))
+    draw = random.Random(1)
+    requests = []
+    for day in range(101):
+        message = ExportTraceServiceRequest.FromString(power_child.traces(day, draw))
+        for span in message.resource_spans[0].scope_spans[0].spans:
+            shift_ns = day * 86_400 * 1_000_000_000
+            span.start_time_unix_nano -= shift_ns
+            span.end_time_unix_nano -= shift_ns
+        requests.append(Request("default", MIDNIGHT_NS, message.SerializeToString()))
+    writer = OtlpWriter(engine)
+    for _ in range(3):
+        writer.insert(Signal.TRACES, 1, "days", requests)
+    writer.close()
+
+    spans = 101 * power_child.ITEMS
+    with engine.session() as session:
+        assert session.rows("SELECT count(), uniqExact(SpanId) FROM otel_traces") == [(spans, spans)]
+        assert session.value("SELECT sum(rows) FROM telemetry_volume_1h") == spans
+        assert session.value("SELECT uniqExact(toDate(Timestamp)) FROM otel_traces") >= 101
+
+
+# --- a window that is too small
+
+
+def test_tokens_that_are_forgotten_are_those_of_batches_that_are_over(tables: Callable[..., Engine]) -> None:
+    """A pipe has one batch under way, and only that one is ever repeated: more batches than a window holds
+    harm nobody.
+
+    The engine is shown to forget: an early batch would be stored again.
+    """
+    engine, whole = tables(), tables()
+    window, batches = 5, 9
+    with engine.session() as session:
+        for name in power_child.own_tables(session):
+            session.execute(
+                f"ALTER TABLE {name} MODIFY SETTING non_replicated_deduplication_window = {window}"
+            )
+    writer, other = OtlpWriter(engine), OtlpWriter(whole)
+    for number in range(1, batches + 1):
+        for _ in range(2):  # as after a kill between the store's answer and the note of it
+            insert(writer, Signal.LOGS, number)
+        insert(other, Signal.LOGS, number)
+    assert dump(engine) == dump(whole)
+
+    insert(writer, Signal.LOGS, 1)
+    writer.close()
+    other.close()
+    with engine.session() as session:
+        assert session.value("SELECT count() FROM otel_logs") == (batches + 1) * 2 * power_child.ITEMS
+
+
+# --- answers that never come
+
+
+class Between(BaseHTTPRequestHandler):
+    """Passes requests on to a store, and does with an insert and its answer as `fate` says."""
+
+    protocol_version = "HTTP/1.1"
+    store = ""
+    fate = "pass"
+    release = threading.Event()
+    passed = 0
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        kind = type(self)
+        fate = kind.fate if b"INSERT" in body[:200].upper() or "INSERT" in self.path.upper() else "pass"
+        if fate == "lost request":
+            self.close_connection = True
+            return
+        headers = {
+            name: value
+            for name, value in self.headers.items()
+            if name.lower() not in ("host", "content-length")
+        }
+        answer = httpx2.post(
+            kind.store + self.path, content=body, headers=headers, timeout=60, trust_env=False
+        )
+        if fate != "pass":
+            assert answer.status_code == 200, answer.text
+            kind.passed += 1
+            if fate == "silence":
+                kind.release.wait(60)
+            self.close_connection = True
+            return
+        self.send_response(answer.status_code)
+        for name, value in answer.headers.items():
+            if name.lower() not in ("content-length", "transfer-encoding", "content-encoding", "connection"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    do_GET = do_POST  # noqa: N815 - the base class names it so
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+        """Quiet."""
+
+
+@pytest.fixture
+def between(stand_in: StoreProcess) -> Iterator[type[Between]]:
+    """A proxy before the stand-in for a server."""
+
+    class Mine(Between):
+        store = f"http://127.0.0.1:{stand_in.port}"
+        release = threading.Event()
+        passed = 0
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Mine) as proxy:
+        Mine.port = proxy.server_port  # type: ignore[attr-defined]  # for the test
+        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield Mine
+        Mine.release.set()
+        proxy.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("fate", ["lost request", "lost answer", "silence"])
+def test_nobody_knows_whether_it_is_stored(
+    stand_in: StoreProcess, between: Any, monkeypatch: pytest.MonkeyPatch, fate: str
+) -> None:
+    """The connection ends before the answer, or no answer comes in time. Stored or not, the same again."""
+    monkeypatch.setattr("ingest.store.engine._ANSWER_TIMEOUT_S", 2)
+    direct = stand_in.target(f"test_{uuid4().hex}")
+    assert isinstance(direct, Server)
+    near = Engine.open(direct)
+    with near.session() as session:
+        migrate(session, StoreSettings())
+    far = Engine.open(replace(direct, port=between.port))
+    writer = OtlpWriter(far)
+    between.fate = fate
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError):
+            insert(writer, Signal.TRACES, 1)
+    # The driver may have repeated it as well.
+    assert (between.passed == 0) == (fate == "lost request")
+    between.fate = "pass"
+    between.release.set()
+    insert(writer, Signal.TRACES, 1)
+    writer.close()
+
+    with near.session() as session:
+        spans = 2 * power_child.ITEMS
+        assert session.rows("SELECT count(), uniqExact(SpanId) FROM otel_traces") == [(spans, spans)]
+        assert session.value("SELECT sum(rows) FROM telemetry_volume_1h") == spans
+    far.close()
+    near.close()
