@@ -16,7 +16,7 @@ from support.oracle import check_bounds, check_identities, check_rollups
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(faults.times(300, 3000))]
 
-LIVES = faults.times(3, 40)
+LIVES = faults.times(2, 40)
 HOUR_S = 3600
 WITH_ANOTHER_CLOCK = """
 import sys, time

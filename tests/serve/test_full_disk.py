@@ -22,7 +22,7 @@ from support.small_disk import PAGE_BYTES, SmallDisk, small_disk
 pytestmark = [pytest.mark.process, pytest.mark.timeout(faults.times(400, 4000))]
 
 DISK_BYTES = 192 * 1024 * 1024
-ROUNDS = faults.times(5, 100)
+ROUNDS = faults.times(3, 100)
 SETTINGS = (
     "--set", "spool.min_free_share=0", "--set", "spool.segment_bytes=65536",
     "--set", "loader.interval_ms=20", "--set", "loader.trim_interval_s=0.3",

@@ -128,7 +128,7 @@ def test_an_exception_in_any_view(tables: Callable[..., Engine]) -> None:
     with broken.session() as session:
         queries = views(session)
         assert len(queries) > 30
-        for number, name in some(list(queries), 6):
+        for number, name in some(list(queries), 4):
             # Not a constant: else the statement that changes the view would fail.
             broken_query = f"SELECT * FROM ({queries[name]}) WHERE throwIf(rand() >= 0) = 0"  # noqa: S608 - ours
             session.execute(f"ALTER TABLE {name} MODIFY QUERY {broken_query}")
@@ -147,7 +147,7 @@ def test_an_exception_in_any_view(tables: Callable[..., Engine]) -> None:
 def test_too_many_parts_in_any_table(tables: Callable[..., Engine]) -> None:
     broken, writer, whole, other = both(tables)
     with broken.session() as session:
-        for number, name in some(list(power_child.own_tables(session)), 3):
+        for number, name in some(list(power_child.own_tables(session)), 2):
             session.execute(f"SYSTEM STOP MERGES {name}")
             session.execute(
                 f"ALTER TABLE {name} MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 0"
@@ -178,7 +178,7 @@ def test_a_batch_of_more_days_than_an_insert_may_usually_have(tables: Callable[.
             span.end_time_unix_nano -= shift_ns
         requests.append(Request("default", MIDNIGHT_NS, message.SerializeToString()))
     writer = OtlpWriter(engine)
-    for _ in range(3):
+    for _ in range(2):
         writer.insert(Signal.TRACES, 1, "days", requests)
     writer.close()
 
@@ -199,7 +199,7 @@ def test_tokens_that_are_forgotten_are_those_of_batches_that_are_over(tables: Ca
     The engine is shown to forget: an early batch would be stored again.
     """
     engine, whole = tables(), tables()
-    window, batches = 5, 9
+    window, batches = 3, 5
     with engine.session() as session:
         for name in power_child.own_tables(session):
             session.execute(
