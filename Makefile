@@ -15,6 +15,7 @@ ARGS ?=
 # packages has the runtime ones too.
 RUNTIME := $(VENV)/.lowtide-runtime
 DEV := $(VENV)/.lowtide-dev
+FUZZ := $(VENV)/.lowtide-fuzz
 REQUIREMENTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
@@ -50,7 +51,7 @@ FAULT_TESTS := tests/serve/test_kills.py tests/serve/test_full_disk.py tests/ser
 	tests/collector/test_bombs.py tests/collector/test_grpc_abuse.py tests/collector/test_guided_fuzz.py
 
 .PHONY: faults
-faults: $(DEV) ## Try faults and bad input for hours, other ones each time
+faults: $(DEV) $(FUZZ) ## Try faults and bad input for hours, other ones each time
 	LOWTIDE_FAULTS=$(FAULTS) LOWTIDE_FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -n 2 \
 		--hypothesis-seed=$(SEED) $(FAULT_TESTS) $(ARGS)
 
@@ -94,3 +95,9 @@ $(RUNTIME): $(REQUIREMENTS)
 $(DEV): $(REQUIREMENTS)
 	@$(PYTHON) .ci/install.py $(VENV) embedded,dev
 	@touch $(RUNTIME) $@
+
+# Made for few systems and Python versions. Without it, what it leads is skipped and the rest runs.
+$(FUZZ): $(DEV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --only-binary atheris \
+		-c constraints.txt -e '.[fuzz]' || echo "Without atheris: fuzzing led by coverage is skipped."
+	@touch $@

@@ -1,6 +1,5 @@
 """Bodies that coverage leads to (`support.guided_fuzz`), where atheris is installed: it is not one of the
-development packages, since it is made for few systems.
-`pip install atheris` in the environment makes them run.
+development packages, since it is made for few systems. `make faults` installs it where it can be had.
 """
 
 from __future__ import annotations
