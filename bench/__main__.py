@@ -12,14 +12,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import ingest, layout, machine, storm
+from bench import ingest, layout, machine, memory, storm
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = {"ingest": ingest.measure, "layout": layout.measure, "storm": storm.measure}
+BENCHMARKS = {
+    "ingest": ingest.measure,
+    "layout": layout.measure,
+    "memory": memory.measure,
+    "storm": storm.measure,
+}
 
 SHOWN = {
     "durable_per_s", "queryable_per_s", "requests_per_s", "ack_p99_ms", "server_peak_mib",
-    "bytes_per_span", "of_1x", "put_off_per_s", "copy_and_merge_s", *layout.QUESTIONS,
+    "bytes_per_span", "of_1x", "put_off_per_s", "copy_and_merge_s",
+    "body_mib", "expected_mib", "taken_mib", "of_expected", *layout.QUESTIONS,
 }  # fmt: skip
 
 

@@ -30,12 +30,15 @@ from ingest.spool.errors import SpoolFullError, SpoolReadError
 from ingest.spool.spool import Batch, Spool, SpoolRecord
 from ingest.store.errors import StoreDecodeError, StoreError
 from ingest.store.otlp import Request
+from ingest.unfolded import unfolded_bytes
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 _IDLE_WAIT_S = 0.25
 _FIRST_RETRY_S = 0.1
 _FADES = 0.8
+_READ_BYTES = 4 * 1024 * 1024
+"""Read from the spool at a time: what was read behind the end of a batch is read again for the next."""
 
 
 class Writer(Protocol):
@@ -125,25 +128,44 @@ class Pipe:
         taken = self._until_done(lambda: self._take(after), "begin a batch")
         if taken is None:
             return False
-        batch, records = taken
-        if batch is not None and self._store(batch, records):
-            self._pause(started, sum(len(record.body) for record in records))
+        batch, records, emptied = taken
+        if batch is not None and self._store(batch, records) and emptied:
+            self._pause(started)
         return batch is not None
 
-    def _take(self, after_seq: int) -> tuple[Batch | None, list[SpoolRecord]]:
-        """The next batch, fixed in the spool; None if no record could be read."""
-        records = self.spool.read(
-            self.signal,
-            after_seq,
-            max_bytes=self.settings.batch_bytes,
-            max_records=self.settings.batch_requests,
-        )
-        return (self.spool.begin_batch(self.signal, records) if records else None), records
+    def _take(self, after_seq: int) -> tuple[Batch | None, list[SpoolRecord], bool]:
+        """The next batch, fixed in the spool, its records, and whether nothing waits behind it. No batch if
+        no record could be read."""
+        records, emptied = self._gather(after_seq)
+        return (self.spool.begin_batch(self.signal, records) if records else None), records, emptied
 
-    def _pause(self, started: float, size: int) -> None:
+    def _gather(self, after_seq: int) -> tuple[list[SpoolRecord], bool]:
+        """As many of the next records as are inserted together, one at least if there is one."""
+        settings = self.settings
+        records: list[SpoolRecord] = []
+        body_bytes = memory_bytes = 0
+        while body_bytes < settings.batch_bytes and len(records) < settings.batch_requests:
+            more = self.spool.read(
+                self.signal,
+                records[-1].seq if records else after_seq,
+                max_bytes=min(_READ_BYTES, settings.batch_bytes - body_bytes),
+                max_records=settings.batch_requests - len(records),
+            )
+            if not more:
+                return records, True
+            for record in more:
+                body_bytes += len(record.body)
+                memory_bytes += unfolded_bytes(self.signal, record.body)
+                is_over = body_bytes > settings.batch_bytes or memory_bytes > settings.batch_memory_bytes
+                if is_over and records:
+                    return records, False
+                records.append(record)
+        return records, False
+
+    def _pause(self, started: float) -> None:
         """Let small batches grow: each leaves a part in every table."""
         left = self.settings.interval_ms / 1000 - (time.monotonic() - started)
-        if left > 0 and size < self.settings.batch_bytes // 2:
+        if left > 0:
             self.drain.wait(left)
 
     def _store(self, batch: Batch, records: list[SpoolRecord]) -> bool:

@@ -11,11 +11,17 @@ class LoaderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch_bytes: int = Field(
-        default=16 * 1024 * 1024,
+        default=64 * 1024 * 1024,
         ge=64 * 1024,
         le=512 * 1024 * 1024,
-        description="Bytes of requests that are inserted together at most. Larger ones are no faster"
-        " and need memory: some thirty times their size, ninety for requests made of nothing but attributes.",
+        description="Bytes of requests that are inserted together at most.",
+    )
+    batch_memory_bytes: int = Field(
+        default=512 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Bytes of memory that inserting a batch may be expected to take; a request above it is"
+        " inserted by itself. This ends most batches: 512 MiB are some 150,000 spans. Larger batches need"
+        " fewer merges. Each of traces, metrics and logs has a batch of its own.",
     )
     batch_requests: int = Field(
         default=20_000,

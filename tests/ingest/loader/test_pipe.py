@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client import CollectorRegistry
 
 from ingest.loader.pipe import Pipe
@@ -18,8 +19,20 @@ from ingest.spool.errors import SpoolFullError, SpoolReadError
 from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
 from ingest.store.errors import StoreRefusedError, StoreUnavailableError
+from ingest.unfolded import unfolded_bytes
 
 BODIES = [bytes([number]) * 10 for number in range(5)]
+
+
+def spans_of(name: str) -> ExportTraceServiceRequest:
+    """A hundred empty spans."""
+    request = ExportTraceServiceRequest()
+    entry = request.resource_spans.add()
+    entry.resource.attributes.add(key="service.name").value.string_value = name
+    scope = entry.scope_spans.add()
+    for _ in range(100):
+        scope.spans.add()
+    return request
 
 
 def waiting(spool: Spool) -> int:
@@ -42,6 +55,19 @@ def test_a_batch_holds_no_more_than_it_may(spool: Spool, writer: Any, load: Any,
     load(spool, writer, LoaderSettings(interval_ms=0, batch_requests=2))
 
     assert [len(bodies) for bodies in writer.stored.values()] == [2, 2, 1]
+
+
+def test_a_batch_takes_no_more_memory_than_it_may(spool: Spool, writer: Any, load: Any, fill: Any) -> None:
+    """But one request is a batch, however much it takes: here those that repeat a long resource."""
+    short, wide = (spans_of("r" * length).SerializeToString() for length in (1, 100_000))
+    assert len(wide) < 2 * 100_000 < 100 * 100_000 < unfolded_bytes(Signal.TRACES, wide)
+    fill(spool, [short, short, wide, wide, short, short])
+
+    limit = LoaderSettings().batch_memory_bytes // 512
+    assert 2 * unfolded_bytes(Signal.TRACES, short) < limit < unfolded_bytes(Signal.TRACES, wide)
+    load(spool, writer, LoaderSettings(interval_ms=0, batch_memory_bytes=limit))
+
+    assert [len(bodies) for bodies in writer.stored.values()] == [2, 1, 1, 2]
 
 
 @pytest.mark.parametrize("keeps_first", [True, False])

@@ -1,0 +1,199 @@
+"""What inserting a batch takes of memory, against what `ingest.unfolded` expects: batches of ordinary
+requests, and of the most wasteful there are.
+
+    python -m bench.memory SHAPE     one of them, in this process; prints JSON
+
+Each is measured in a process of its own, since an engine keeps what it has once taken.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from bench.requests import LOADS
+from bench.variants import variants
+from ingest.signals import Signal
+from ingest.store.engine import Engine
+from ingest.store.migrate import migrate
+from ingest.store.otlp import OtlpWriter, Request
+from ingest.store.settings import StoreSettings
+from ingest.store.target import parse_target
+from ingest.unfolded import unfolded_bytes
+
+BATCH_BYTES = 384 * 1024 * 1024
+"""Estimated."""
+_LOOK_S = 0.003
+_NOW = b"\x39" + (1_900_000_000 * 10**9).to_bytes(8, "little")
+_IDS = b"\x0a\x10" + b"t" * 16 + b"\x12\x08" + b"s" * 8
+
+
+def _field(number: int, content: bytes) -> bytes:
+    size, length = len(content), bytearray()
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([number << 3 | 2, *length, size]) + content
+
+
+def _inside(*numbers: int, content: bytes) -> bytes:
+    for number in reversed(numbers):
+        content = _field(number, content)
+    return content
+
+
+def _attribute(value: bytes = b"", key: bytes = b"a") -> bytes:
+    return _field(1, key) + (_field(2, value) if value else b"")
+
+
+def _spans(each: bytes = b"", resource: bytes = b"", scope: bytes = b"") -> bytes:
+    scoped = _field(1, scope) + _field(2, _IDS + _NOW + each) * 500
+    return _field(1, _field(1, resource) + _field(2, scoped))
+
+
+def _points(kind: int, each: bytes = b"", resource: bytes = b"") -> bytes:
+    scoped = _inside(2, 2, kind, content=_field(1, each) * 1000)
+    return _field(1, _field(1, resource) + scoped)
+
+
+_LONG = [_attribute(_field(1, b"v" * 50), b"k%d" % number) for number in range(100)]
+
+
+def _held(number: int, attributes: list[bytes]) -> bytes:
+    return b"".join(_field(number, attribute) for attribute in attributes)
+
+
+SHAPES: dict[str, tuple[Signal, Callable[[], bytes]]] = {
+    "spans, a resource of 100 attributes": (Signal.TRACES, lambda: _spans(resource=_held(1, _LONG))),
+    "spans, a scope of 100 attributes": (
+        Signal.TRACES,
+        lambda: _spans(scope=_held(3, _LONG)),
+    ),
+    "spans, a resource of 100 kB": (
+        Signal.TRACES,
+        lambda: _spans(resource=_field(1, _attribute(_field(1, b"v" * 100_000)))),
+    ),
+    "spans of 100 empty attributes": (Signal.TRACES, lambda: _spans(_field(9, _attribute()) * 100)),
+    "spans of 100 doubles": (Signal.TRACES, lambda: _spans(_field(9, _attribute(b"\x21" + b"d" * 8)) * 100)),
+    "spans of 100 lists": (
+        Signal.TRACES,
+        lambda: _spans(_field(9, _attribute(_field(5, _field(1, b"") * 20))) * 100),
+    ),
+    "spans of 100 events": (Signal.TRACES, lambda: _spans(_field(11, b"") * 100)),
+    "spans of 100 links": (Signal.TRACES, lambda: _spans(_field(13, b"") * 100)),
+    "spans of events with attributes": (
+        Signal.TRACES,
+        lambda: _spans(_field(11, _field(3, _attribute()) * 5) * 20),
+    ),
+    "empty log records": (Signal.LOGS, lambda: _field(1, _field(2, _field(2, b"") * 1000))),
+    "log records of 1 kB": (
+        Signal.LOGS,
+        lambda: _field(1, _field(2, _field(2, _field(5, _field(1, b"x" * 1000))) * 1000)),
+    ),
+    "empty resources": (Signal.LOGS, lambda: _field(1, b"") * 5000),
+    "empty scopes": (Signal.LOGS, lambda: _inside(1, content=_field(2, b"") * 5000)),
+    "empty metrics": (Signal.METRICS, lambda: _inside(1, 2, content=_field(2, b"") * 1000)),
+    "empty points": (Signal.METRICS, lambda: _points(5)),
+    "points, a resource of 100 attributes": (Signal.METRICS, lambda: _points(5, resource=_held(1, _LONG))),
+    "points of 50 exemplars": (Signal.METRICS, lambda: _points(5, _field(5, b"") * 50)),
+    "histograms of 10,000 buckets": (
+        Signal.METRICS,
+        lambda: _inside(1, 2, 2, 9, 1, 6, content=bytes(80_000)),
+    ),
+    "exponential histograms of 20,000 buckets": (
+        Signal.METRICS,
+        lambda: _inside(1, 2, 2, 10, 1, 8, 2, content=b"\1" * 20_000),
+    ),
+    "summaries of 20,000 quantiles": (
+        Signal.METRICS,
+        lambda: _inside(1, 2, 2, 11, 1, content=_field(6, b"") * 20_000),
+    ),
+}
+
+
+def measure(_seconds: float) -> dict[str, Any]:
+    """Every shape, and the ordinary loads."""
+    loads = {}
+    for name in [load.name for load in LOADS] + list(SHAPES):
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.memory", name], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{name}: {done.stderr}")
+        loads[name] = json.loads(done.stdout.splitlines()[-1])
+    return {
+        "what": "memory of inserting one batch, of what was expected",
+        "settings": "defaults",
+        "loads": loads,
+    }
+
+
+def _requests(name: str) -> tuple[Signal, list[bytes]]:
+    for load in LOADS:
+        if load.name == name:
+            return load.signal, list(variants(load, 400, 1.0))
+    signal, make = SHAPES[name]
+    return signal, [make()]
+
+
+def _one(name: str) -> dict[str, Any]:
+    signal, kinds = _requests(name)
+    bodies: list[bytes] = []
+    expected = 0
+    for body in cycle(kinds):
+        if expected >= BATCH_BYTES:
+            break
+        bodies.append(body)
+        expected += unfolded_bytes(signal, body)
+    with tempfile.TemporaryDirectory(prefix="lowtide-bench-") as folder:
+        target = parse_target("embedded", Path(folder) / "store")
+        with closing(Engine(target, lambda session: migrate(session, StoreSettings()))) as engine:
+            engine.reach()
+            engine.session().execute("SYSTEM STOP MERGES")
+            writer = OtlpWriter(engine)
+            writer.insert(signal, 1, "first", [Request("default", 1, kinds[0])])
+            with _peak() as peak:
+                writer.insert(signal, 2, "second", [Request("default", 1, body) for body in bodies])
+            writer.close()
+    taken = peak[1] - peak[0]
+    return {
+        "body_mib": round(sum(map(len, bodies)) / 2**20, 1),
+        "expected_mib": round(expected / 2**20),
+        "taken_mib": round(taken / 2**20),
+        "of_expected": round(taken / expected, 2),
+    }
+
+
+@contextmanager
+def _peak() -> Iterator[list[int]]:
+    """Resident memory before, and the most of it during the block."""
+    seen = [_resident_bytes(), 0]
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK_S):
+            seen[1] = max(seen[1], _resident_bytes())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watching.join()
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
+
+
+if __name__ == "__main__":
+    print(json.dumps(_one(sys.argv[1])))

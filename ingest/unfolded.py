@@ -1,0 +1,273 @@
+"""How much memory the store takes for a request while it is inserted, estimated from its bytes. The collector
+asks before it accepts one, the loader before it puts many into a batch.
+
+The store writes what the records of a resource share beside each of them, so a request of a megabyte may need
+a hundred gigabytes: one long resource, many short records. Length alone says nothing.
+
+The trap: every size here was measured on the engine (`bench/memory.py`), and they are only as true as the
+tables are what they were. An estimate that is too low costs memory, one that is too high smaller batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.compiled import address_of, compiled, part
+from ingest.signals import Signal
+
+RECORD_BYTES: Final = 900
+"""A span, data point or log record with nothing in it: its rows, and its part in what is counted."""
+RESOURCE_BYTES: Final = 1500
+SCOPE_BYTES: Final = 500
+METRIC_BYTES: Final = 250
+EVENT_BYTES: Final = 80
+"""An event or link of a span."""
+EXEMPLAR_BYTES: Final = 200
+QUANTILE_BYTES: Final = 60
+PACKED_BYTES: Final = 30
+"""Each byte of counts by bucket that are written as varints."""
+ATTRIBUTE_BYTES: Final = 100
+"""An attribute of a record, beside its letters."""
+LEAF_BYTES: Final = 160
+"""An attribute of an event, link or exemplar, which are read in OTLP's own form."""
+ODD_BYTES: Final = 80
+"""More if it is a double or bytes, which are read in OTLP's own form."""
+NESTED_BYTES: Final = 80
+"""Each byte of a list or map in an attribute: an item of it may be two bytes long."""
+SHARED_ATTRIBUTE_BYTES: Final = 30
+"""An attribute of a resource or scope, at each record."""
+COPIES: Final = 4
+"""Of each byte of a request."""
+
+_MOST_BYTES: Final = COPIES + max(RESOURCE_BYTES, LEAF_BYTES, NESTED_BYTES * 2) // 2
+"""For a byte: nothing that counts is shorter than two."""
+_MOST_SHARED: Final = 1 + SHARED_ATTRIBUTE_BYTES // 2
+_FIELDS: Final = 32  # numbers of fields that the table has room for
+_DEPTH: Final = 8
+_KEY, _VALUE = 0x0A, 0x12  # tags in an attribute
+_DOUBLE, _LIST, _MAP, _BYTES = 0x21, 0x2A, 0x32, 0x3A  # tags of its value
+_PLAIN, _RESOURCE, _SCOPE, _RECORD, _SHARED, _PACKED = range(6)  # what a message is to the estimate
+_TOTAL, _OF_RESOURCE, _OF_SCOPE, _IN_RESOURCE, _IN_SCOPE, _COUNTS = range(6)
+"""What is counted: memory, bytes that each record of a resource or scope repeats, and their records."""
+_DELIMITED: Final = 2
+
+Memory: TypeAlias = Any
+Estimate: TypeAlias = Callable[[bytes, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]], int]
+_SIGNATURE: Final = "int64(Bytes(uint8, 1, 'C'), int64[::1], int64[::1], int64[::1])"
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What it takes itself, what each occurrence of a field does, and the messages that are looked into."""
+
+    role: int = _PLAIN
+    takes: int = 0
+    each: Mapping[int, int] = field(default_factory=dict)
+    below: Mapping[int, _Message] = field(default_factory=dict)
+
+
+def _shared(attributes: int) -> _Message:
+    return _Message(_SHARED, each={attributes: SHARED_ATTRIBUTE_BYTES})
+
+
+def _request(records: _Message) -> _Message:
+    scope = _Message(_SCOPE, SCOPE_BYTES, below={1: _shared(3), 2: records})
+    return _Message(below={1: _Message(_RESOURCE, RESOURCE_BYTES, below={1: _shared(1), 2: scope})})
+
+
+def _points(
+    attributes: int, each: Mapping[int, int] | None = None, below: Mapping[int, _Message] | None = None
+) -> _Message:
+    point = _Message(_RECORD, RECORD_BYTES, {attributes: ATTRIBUTE_BYTES} | dict(each or {}), below or {})
+    return _Message(below={1: point})
+
+
+_EVENT: Final = _Message(takes=EVENT_BYTES, each={3: LEAF_BYTES})
+_LINK: Final = _Message(takes=EVENT_BYTES, each={4: LEAF_BYTES})
+_SPAN: Final = _Message(_RECORD, RECORD_BYTES, {9: ATTRIBUTE_BYTES}, {11: _EVENT, 13: _LINK})
+_EXEMPLAR: Final = _Message(takes=EXEMPLAR_BYTES, each={7: LEAF_BYTES})
+_NUMBER: Final = _points(7, below={5: _EXEMPLAR})
+_METRIC: Final = _Message(
+    takes=METRIC_BYTES,
+    below={
+        5: _NUMBER,
+        7: _NUMBER,
+        9: _points(9, below={8: _EXEMPLAR}),
+        10: _points(1, below={8: _Message(_PACKED), 9: _Message(_PACKED), 11: _EXEMPLAR}),
+        11: _points(7, each={6: QUANTILE_BYTES}),
+    },
+)
+_SHAPES: Final = {
+    Signal.TRACES: _request(_SPAN),
+    Signal.METRICS: _request(_METRIC),
+    Signal.LOGS: _request(_Message(_RECORD, RECORD_BYTES, {6: ATTRIBUTE_BYTES})),
+}
+"""Numbers of opentelemetry/proto 1.x."""
+
+
+def unfolded_bytes(signal: Signal, body: bytes) -> int:
+    """Bytes of memory that storing this request (protobuf, decompressed) takes, about and rather too many.
+
+    What lies behind damage does not count.
+    """
+    table, roles = _tables(signal)
+    return COPIES * len(body) + _load()(body, table, roles, np.zeros(_COUNTS, np.int64))
+
+
+def most_unfolded_bytes(size: int, records: int) -> int:
+    """What no request of so many bytes and records can exceed, without a look at it."""
+    return _MOST_BYTES * size + records * (RECORD_BYTES + _MOST_SHARED * size)
+
+
+def warm_up() -> None:
+    """Load the compiled code, or compile it (some seconds), so that no request has to wait for it."""
+    unfolded_bytes(Signal.TRACES, b"")
+
+
+@cache
+def _tables(signal: Signal) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """By message and field: the message below, what an occurrence takes (negative), or 0. By message: its
+    role and what it takes."""
+    messages = [_SHAPES[signal]]
+    table: list[list[int]] = []
+    for message in messages:
+        row = [0] * _FIELDS
+        for number, takes in message.each.items():
+            row[number] = -takes
+        for number, below in message.below.items():
+            row[number] = len(messages)
+            messages.append(below)
+        table.append(row)
+    roles = [(message.role, message.takes) for message in messages]
+    return np.array(table, np.int64).ravel(), np.array(roles, np.int64).ravel()
+
+
+@cache
+def _load() -> Estimate:
+    return compiled(_SIGNATURE, _estimate)
+
+
+@part
+def _number(memory: Memory, at: int, end: int) -> tuple[int, int]:
+    """A varint, cut to 63 bits, and where it ended; negative if it does not."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at == end:
+            return 0, -1
+        byte = int(memory[at])
+        at += 1
+        if shift < 63:
+            value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    return 0, -1
+
+
+@part
+def _extent(memory: Memory, at: int, end: int, wire: int) -> tuple[int, int]:
+    """How long a field's content is and where it begins, a varint being passed; negative if it is cut off."""
+    size = 0
+    if wire == 0:
+        _, at = _number(memory, at, end)
+    elif wire == 2:
+        size, at = _number(memory, at, end)
+    elif wire in (1, 5):
+        size = 8 if wire == 1 else 4
+    else:
+        at = -1
+    return size, at if size <= end - at else -1
+
+
+@part
+def _beside(memory: Memory, at: int, end: int) -> int:
+    """What an attribute takes because its value is none of the simple ones."""
+    if at < end and memory[at] == _KEY:
+        size, at = _extent(memory, at + 1, end, 2)
+        if at < 0:
+            return 0
+        at += size
+    if at < end and memory[at] == _VALUE:
+        size, at = _extent(memory, at + 1, end, 2)
+        if at >= 0 and size > 1:
+            if memory[at] in (_LIST, _MAP):
+                return size * NESTED_BYTES
+            if memory[at] in (_DOUBLE, _BYTES):
+                return ODD_BYTES
+    return 0
+
+
+@part
+def _place(role: int, above: int) -> int:
+    """Where to count what is in a message of this role, in one of that."""
+    if role != _SHARED:
+        return _TOTAL
+    return _OF_RESOURCE if above == _RESOURCE else _OF_SCOPE
+
+
+@part
+def _close(role: int, counted: Memory) -> None:
+    """A message has ended: what its records share counts once for each."""
+    if role == _RECORD:
+        counted[_IN_SCOPE] += 1
+    elif role == _SCOPE:
+        counted[_TOTAL] += counted[_IN_SCOPE] * counted[_OF_SCOPE]
+        counted[_IN_RESOURCE] += counted[_IN_SCOPE]
+        counted[_IN_SCOPE] = counted[_OF_SCOPE] = 0
+    elif role == _RESOURCE:
+        counted[_TOTAL] += counted[_IN_RESOURCE] * counted[_OF_RESOURCE]
+        counted[_IN_RESOURCE] = counted[_OF_RESOURCE] = 0
+
+
+def _estimate(
+    body: bytes, table: NDArray[np.int64], roles: NDArray[np.int64], counts: NDArray[np.int64]
+) -> int:
+    memory, meaning, role_of, counted = (
+        address_of(body),
+        address_of(table),
+        address_of(roles),
+        address_of(counts),
+    )
+    ends = np.empty(_DEPTH, np.int64)
+    messages = np.empty(_DEPTH, np.int64)
+    depth = message = at = 0
+    end = len(body)
+    while True:
+        if at == end:
+            _close(role_of[2 * message], counted)
+            if depth == 0:
+                return int(counted[_TOTAL])
+            depth -= 1
+            message, end = messages[depth], ends[depth]
+            continue
+        tag, at = _number(memory, at, end)
+        size = 0
+        if at >= 0:
+            size, at = _extent(memory, at, end, tag & 7)
+        if at < 0:
+            # Damage: all that is open ends here.
+            _close(_SCOPE, counted)
+            _close(_RESOURCE, counted)
+            return int(counted[_TOTAL])
+        what = meaning[message * _FIELDS + (tag >> 3)] if tag >> 3 < _FIELDS and tag & 7 == _DELIMITED else 0
+        if what <= 0:
+            if what < 0:
+                place = _place(role_of[2 * message], role_of[2 * messages[max(depth - 1, 0)]])
+                counted[place] += _beside(memory, at, at + size) - what
+            at += size
+            continue
+        role = role_of[2 * what]
+        place = _place(role, role_of[2 * message])
+        counted[place] += role_of[2 * what + 1]
+        if role == _SHARED:
+            counted[place] += size
+        elif role == _PACKED:
+            counted[place] += size * PACKED_BYTES
+        messages[depth], ends[depth] = message, end
+        depth += 1
+        message, end = what, at + size

@@ -1,0 +1,195 @@
+"""The estimate counts what it says it counts, in whatever order a request is written, and never fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from ingest import unfolded
+from ingest.signals import Signal
+from ingest.unfolded import most_unfolded_bytes, unfolded_bytes
+
+REQUESTS: dict[Signal, Any] = {
+    Signal.TRACES: ExportTraceServiceRequest,
+    Signal.METRICS: ExportMetricsServiceRequest,
+    Signal.LOGS: ExportLogsServiceRequest,
+}
+SIGNALS = st.sampled_from(list(Signal))
+SMALL = st.integers(0, 3)
+
+
+@st.composite
+def values(draw: st.DrawFn) -> dict[str, Any]:
+    return draw(
+        st.sampled_from([
+            {}, {"string_value": "x" * 200}, {"int_value": -1}, {"bool_value": True}, {"double_value": 0.5},
+            {"bytes_value": b"b" * 9}, {"array_value": {"values": [{"int_value": 7}, {}]}},
+            {"array_value": {}}, {"kvlist_value": {"values": [{"key": "k", "value": {"string_value": "v"}}]}},
+        ])
+    )  # fmt: skip
+
+
+def attributes(draw: st.DrawFn, into: Any) -> None:
+    for _ in range(draw(SMALL)):
+        into.add(key=draw(st.sampled_from(["", "a", "http.request.method"])), value=draw(values()))
+
+
+@st.composite
+def requests(draw: st.DrawFn, signal: Signal) -> Any:
+    request = REQUESTS[signal]()
+    of = {Signal.TRACES: "spans", Signal.METRICS: "metrics", Signal.LOGS: "logs"}[signal]
+    for _ in range(draw(SMALL)):
+        entry = getattr(request, f"resource_{of}").add()
+        attributes(draw, entry.resource.attributes)
+        for _ in range(draw(SMALL)):
+            scope = getattr(entry, f"scope_{of}").add()
+            scope.scope.name = "s"
+            attributes(draw, scope.scope.attributes)
+            for _ in range(draw(SMALL)):
+                {Signal.TRACES: a_span, Signal.METRICS: a_metric, Signal.LOGS: a_record}[signal](draw, scope)
+    return request
+
+
+def a_span(draw: st.DrawFn, scope: Any) -> None:
+    span = scope.spans.add(name="n", trace_id=b"t" * 16, start_time_unix_nano=5)
+    attributes(draw, span.attributes)
+    for many in (span.events, span.links):
+        for _ in range(draw(SMALL)):
+            attributes(draw, many.add().attributes)
+
+
+def a_record(draw: st.DrawFn, scope: Any) -> None:
+    attributes(draw, scope.log_records.add(severity_text="INFO").attributes)
+
+
+def a_metric(draw: st.DrawFn, scope: Any) -> None:
+    metric = scope.metrics.add(name="m")
+    kind = draw(st.sampled_from(["gauge", "sum", "histogram", "exponential_histogram", "summary"]))
+    for _ in range(draw(SMALL)):
+        point = getattr(metric, kind).data_points.add(time_unix_nano=3)
+        attributes(draw, point.attributes)
+        if kind == "summary":
+            point.quantile_values.add(quantile=0.5)
+            continue
+        attributes(draw, point.exemplars.add().filtered_attributes)
+        if kind == "exponential_histogram":
+            point.positive.bucket_counts.extend([1, 2, 300])
+
+
+def of_value(value: Any) -> int:
+    which = value.WhichOneof("value")
+    if which in ("array_value", "kvlist_value"):
+        return int(value.ByteSize()) * unfolded.NESTED_BYTES
+    return unfolded.ODD_BYTES if which in ("double_value", "bytes_value") else 0
+
+
+def of_attributes(found: Any, each: int) -> int:
+    return sum(each + of_value(attribute.value) for attribute in found)
+
+
+def of_shared(message: Any) -> int:
+    """What each record repeats of a resource or scope."""
+    return int(message.ByteSize()) + of_attributes(message.attributes, unfolded.SHARED_ATTRIBUTE_BYTES)
+
+
+def of_record(record: Any) -> int:
+    total = unfolded.RECORD_BYTES + of_attributes(record.attributes, unfolded.ATTRIBUTE_BYTES)
+    for name, each, held in (
+        ("events", unfolded.EVENT_BYTES, "attributes"),
+        ("links", unfolded.EVENT_BYTES, "attributes"),
+        ("exemplars", unfolded.EXEMPLAR_BYTES, "filtered_attributes"),
+    ):
+        for one in getattr(record, name, ()):
+            total += each + of_attributes(getattr(one, held), unfolded.LEAF_BYTES)
+    total += unfolded.QUANTILE_BYTES * len(getattr(record, "quantile_values", ()))
+    for side in ("positive", "negative"):
+        if hasattr(record, side) and record.HasField(side):
+            total += getattr(record, side).ByteSize() * unfolded.PACKED_BYTES
+    return total
+
+
+def counted(signal: Signal, request: Any) -> int:
+    """The same from the parsed request."""
+    total: int = unfolded.COPIES * request.ByteSize()
+    for _, entries in request.ListFields():
+        for entry in entries:
+            records = 0
+            total += unfolded.RESOURCE_BYTES
+            for scope in getattr(
+                entry, next(f.name for f in entry.DESCRIPTOR.fields if f.name.startswith("scope_"))
+            ):
+                inside = list(records_in(signal, scope))
+                total += (
+                    unfolded.SCOPE_BYTES + sum(map(of_record, inside)) + len(inside) * of_shared(scope.scope)
+                )
+                total += unfolded.METRIC_BYTES * len(scope.metrics) if signal is Signal.METRICS else 0
+                records += len(inside)
+            total += records * of_shared(entry.resource)
+    return total
+
+
+def records_in(signal: Signal, scope: Any) -> Any:
+    if signal is Signal.TRACES:
+        yield from scope.spans
+    elif signal is Signal.LOGS:
+        yield from scope.log_records
+    else:
+        for metric in scope.metrics:
+            if metric.WhichOneof("data"):
+                yield from getattr(metric, metric.WhichOneof("data")).data_points
+
+
+@given(drawn=SIGNALS.flatmap(lambda signal: st.tuples(st.just(signal), requests(signal))))
+def test_it_counts_what_is_there(drawn: tuple[Signal, Any]) -> None:
+    signal, request = drawn
+    assert unfolded_bytes(signal, request.SerializeToString()) == counted(signal, request)
+
+
+@given(drawn=SIGNALS.flatmap(lambda signal: st.tuples(st.just(signal), requests(signal))))
+def test_it_is_never_above_the_bound(drawn: tuple[Signal, Any]) -> None:
+    signal, request = drawn
+    body = request.SerializeToString()
+    records = sum(
+        len(list(records_in(signal, scope)))
+        for _, entries in request.ListFields()
+        for entry in entries
+        for field, scopes in entry.ListFields()
+        if field.name.startswith("scope_")
+        for scope in scopes
+    )
+    assert unfolded_bytes(signal, body) <= most_unfolded_bytes(len(body), records)
+
+
+@given(signal=SIGNALS, body=st.binary(max_size=300))
+@example(signal=Signal.TRACES, body=b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")
+@example(signal=Signal.METRICS, body=b"\x0a\x0a\x12\x08\x12\x06\x2a\x04\x0a\x02\x3a\x7f")
+def test_damage_is_no_error(signal: Signal, body: bytes) -> None:
+    assert unfolded_bytes(signal, body) >= unfolded.COPIES * len(body)
+
+
+@given(drawn=requests(Signal.TRACES), cut=st.floats(0, 1))
+def test_what_was_cut_off_counts_less(drawn: Any, cut: float) -> None:
+    body = drawn.SerializeToString()
+    assert unfolded_bytes(Signal.TRACES, body[: int(cut * len(body))]) <= unfolded_bytes(Signal.TRACES, body)
+
+
+@pytest.mark.parametrize("resource_first", [True, False])
+def test_a_resource_counts_with_every_record_wherever_it_stands(resource_first: bool) -> None:
+    request = ExportTraceServiceRequest()
+    entry = request.resource_spans.add()
+    entry.resource.attributes.add(key="a").value.string_value = "v" * 99
+    whole = entry.resource.SerializeToString()
+    resource = b"\x0a" + bytes([len(whole)]) + whole
+    spans = b"\x12\x14" + b"\x12\x00" * 10
+    entry_bytes = resource + spans if resource_first else spans + resource
+    body = b"\x0a" + bytes([len(entry_bytes) & 0x7F | 0x80, len(entry_bytes) >> 7]) + entry_bytes
+
+    expected = 10 * (unfolded.RECORD_BYTES + len(whole) + unfolded.SHARED_ATTRIBUTE_BYTES)
+    expected += unfolded.RESOURCE_BYTES + unfolded.SCOPE_BYTES + unfolded.COPIES * len(body)
+    assert unfolded_bytes(Signal.TRACES, body) == expected
