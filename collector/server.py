@@ -67,8 +67,14 @@ class OtlpServer:
         self._intake = Intake(
             settings,
             spool=spool,
-            look=partial(look, gate=gate, scrubber=scrubber),
-            check=partial(check, gate=gate, memory_bytes=settings.max_repair_bytes, scrubber=scrubber),
+            look=partial(look, gate=gate, store_bytes=settings.max_store_bytes, scrubber=scrubber),
+            check=partial(
+                check,
+                gate=gate,
+                memory_bytes=settings.max_repair_bytes,
+                store_bytes=settings.max_store_bytes,
+                scrubber=scrubber,
+            ),
             from_json=partial(request_from_json, memory_bytes=settings.max_repair_bytes),
             door=door or OpenDoor(),
             telemetry=telemetry,

@@ -124,6 +124,14 @@ class CollectorSettings(BaseModel):
         "413 as it will never fit. One is worked on at a time, outside max_inflight_bytes. 512 MiB is "
         "enough for 64 MiB of ordinary protobuf and 40 MiB of ordinary JSON.",
     )
+    max_store_bytes: int = Field(
+        default=1024 * MIB,
+        ge=MIB,
+        description="Bytes of memory that storing one request may be expected to take; above it the request "
+        "is refused with 413. Its resource is stored with every record, so a long one with many short "
+        "records may need a thousand times the bytes of the request. 1 GiB is enough for 300,000 "
+        "ordinary spans.",
+    )
     inline_bytes: int = Field(
         default=256 * 1024,
         ge=0,

@@ -27,7 +27,9 @@ from collector.check.weight import memory_needed
 from collector.check.wording import Findings
 from collector.errors import BadRequestError, CollectorError
 from collector.refusals import TooLargeError
+from ingest import unfolded
 from ingest.signals import Signal
+from ingest.unfolded import most_unfolded_bytes, unfolded_bytes
 
 __all__ = ["Checked", "TimeGate", "check", "look", "warm_up"]
 
@@ -69,14 +71,23 @@ def warm_up() -> None:
     """Load the compiled code, or compile it (some seconds), so that no request has to wait for it."""
     _walk(Signal.TRACES, b"", Window(0, 0))
     memory_needed(Signal.TRACES, b"")
+    unfolded.warm_up()
 
 
 def look(
-    signal: Signal, body: bytes, *, gate: TimeGate, now_ns: int, scrubber: Scrubber | None = None
+    signal: Signal,
+    body: bytes,
+    *,
+    gate: TimeGate,
+    now_ns: int,
+    store_bytes: int | None = None,
+    scrubber: Scrubber | None = None,
 ) -> Checked | None:
     """What `check` would say, if the request may be stored as it came; None if `check` has work to do."""
     verdict = _walk(signal, body, gate.window(now_ns), scrubber)
-    return None if verdict.flags else Checked(body, verdict.items, 0, "", "", verdict.timed)
+    if verdict.flags:
+        return None
+    return _storable(signal, Checked(body, verdict.items, 0, "", "", verdict.timed), store_bytes)
 
 
 def check(
@@ -86,15 +97,35 @@ def check(
     gate: TimeGate,
     now_ns: int,
     memory_bytes: int | None = None,
+    store_bytes: int | None = None,
     scrubber: Scrubber | None = None,
 ) -> Checked:
     """Check a serialised OTLP export request of this signal (reference: OTLP 1.x, "Partial Success").
 
     `now_ns` is the time of arrival in ns since 1970. `scrubber` takes out what must not be stored. An empty
     request has no items and is fine. Raises BadRequestError when the bytes are not such a request, or
-    nested too deeply, and TooLargeError when repairing it would take more than `memory_bytes`.
+    nested too deeply, and TooLargeError when repairing it would take more than `memory_bytes`, or storing
+    it more than `store_bytes`.
     """
-    window = gate.window(now_ns)
+    checked = _checked(signal, body, gate.window(now_ns), memory_bytes, scrubber)
+    return _storable(signal, checked, store_bytes)
+
+
+def _storable(signal: Signal, checked: Checked, store_bytes: int | None) -> Checked:
+    if store_bytes is None or most_unfolded_bytes(len(checked.body), checked.items) <= store_bytes:
+        return checked
+    if (needed := unfolded_bytes(signal, checked.body)) > store_bytes:
+        raise TooLargeError(
+            f"storing the request would take some {needed >> 20} MiB of memory, {store_bytes >> 20} MiB are"
+            " allowed: what a resource and scope say is stored with each of their records. Send fewer records"
+            " in a request, or a shorter resource"
+        )
+    return checked
+
+
+def _checked(
+    signal: Signal, body: bytes, window: Window, memory_bytes: int | None, scrubber: Scrubber | None
+) -> Checked:
     verdict = _walk(signal, body, window, scrubber)
     if not verdict.flags:
         return Checked(body, verdict.items, 0, "", "", verdict.timed)

@@ -8,9 +8,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import httpx2
 import pytest
 from grpc import aio
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client import CollectorRegistry
 
 from collector.check.check import TimeGate
@@ -141,3 +143,50 @@ async def test_two_collectors_in_one_process(make_server: Any) -> None:
     await first.start()
     await second.start()
     assert len({first.http_port, first.grpc_port, second.http_port, second.grpc_port}) == 4
+
+
+def unfolding(spans: int, resource_bytes: int) -> bytes:
+    """A resource that the store writes beside each of many spans."""
+    request = ExportTraceServiceRequest()
+    entry = request.resource_spans.add()
+    entry.resource.attributes.add(key="service.name").value.string_value = "v" * resource_bytes
+    scope = entry.scope_spans.add()
+    now_ns = time.time_ns()
+    for number in range(1, spans + 1):
+        span = scope.spans.add(trace_id=b"t" * 16, span_id=number.to_bytes(8))
+        span.start_time_unix_nano, span.end_time_unix_nano = now_ns, now_ns + 1
+    return request.SerializeToString()
+
+
+@pytest.mark.parametrize("inline_bytes", [0, 4 << 20], ids=["in a thread", "starting on the loop"])
+async def test_what_the_store_could_not_hold_is_refused(
+    make_server: Any, fake_spool: Any, inline_bytes: int
+) -> None:
+    """A megabyte that would be ten gigabytes there; as protobuf, as JSON, and over gRPC."""
+    server = make_server(inline_bytes=inline_bytes)
+    await server.start()
+    bomb = unfolding(spans=20_000, resource_bytes=500_000)
+    assert len(bomb) < 2 << 20
+    bodies = {
+        "application/x-protobuf": bomb,
+        "application/json": json.dumps({"resourceSpans": [{
+            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "v" * 500_000}}]},
+            "scopeSpans": [{"spans": [span(time.time_ns())] * 10_000}],
+        }]}).encode(),
+    }  # fmt: skip
+
+    async with httpx2.AsyncClient(base_url=server.http_url, trust_env=False) as client:
+        for kind, body in bodies.items():
+            reply = await client.post("/v1/traces", content=body, headers={"content-type": kind})
+            assert reply.status_code == 413
+            assert b"Send fewer records in a request, or a shorter resource" in reply.content
+        async with aio.insecure_channel(server.grpc_url.removeprefix("http://")) as channel:
+            with pytest.raises(aio.AioRpcError) as caught:
+                await channel.unary_unary(EXPORT_TRACES)(bomb, timeout=30)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        for ordinary in (unfolding(spans=20_000, resource_bytes=500), unfolding(20, resource_bytes=500_000)):
+            reply = await client.post(
+                "/v1/traces", content=ordinary, headers={"content-type": "application/x-protobuf"}
+            )
+            assert reply.status_code == 200
+    assert [items for _, _, _, items in fake_spool.stored] == [20_000, 20]
