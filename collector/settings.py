@@ -85,8 +85,9 @@ class CollectorSettings(BaseModel):
     max_body_bytes: int = Field(
         default=64 * MIB,
         ge=1024,
+        le=64 * MIB,
         description="Largest request in bytes after decompression. 64 MiB is what the OTLP "
-        "specification recommends.",
+        "specification recommends, and the most that is read.",
     )
     max_wire_bytes: int = Field(
         default=64 * MIB,

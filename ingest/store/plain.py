@@ -5,9 +5,10 @@ The engine can do the same from OTLP's own form, and does so for whatever is lef
 and maps. But an attribute there is a row of seven nullable columns and two nested ones, and choosing among
 them for each of twenty attributes was a fifth of all the work of storing a span (ADR 13).
 
-The request keeps its shape; a message's plain attributes move into its field `TEXT`, in their order. Lengths
-on the way to them are written with four bytes each, since they are known only afterwards. The trap: nothing
-may get lost. What is not understood is copied, and a request that cannot be walked is returned as it came.
+The request keeps its shape; a message's plain attributes move into its field `TEXT`, in their order, and a
+record gets its length as it was sent as field `SIZE`, for the volumes by sender. Lengths on the way to them
+are written with four bytes each, since they are known only afterwards. The trap: nothing may get lost. What
+is not understood is copied, and a request that cannot be walked is returned as it came.
 """
 
 from __future__ import annotations
@@ -25,15 +26,19 @@ from ingest.signals import Signal
 
 TEXT: Final = 1000
 """A field `map<string, string>` that no message of OTLP has, nor is to have."""
+SIZE: Final = 1001
+"""A field `uint32`, likewise."""
 MAX_BYTES: Final = 1 << 26
 """Longer requests are left alone: what is written may be four times as long, and its lengths must fit."""
 
 _FIELDS: Final = 32  # numbers of fields that the table has room for
+_IS_RECORD: Final = _FIELDS  # beside them, whether the message is one
+_ROW: Final = _FIELDS + 1
 _LENGTH_BYTES: Final = 4
 _DEPTH: Final = 8
 _GROWTH: Final = 4
 """No field is written more than so many times as long: an attribute of two bytes (nothing in it) becomes
-seven, a message of two bytes five, all others grow less. Nothing guards a write, so this must hold."""
+seven, a record of two bytes eight, all others grow less. Nothing guards a write, so this must hold."""
 _ATTRIBUTES: Final = -1
 _FAILED: Final = -1
 
@@ -57,6 +62,7 @@ class _Message:
 
     attributes: int = 0
     below: Mapping[int, _Message] = field(default_factory=dict)
+    is_record: bool = False
 
 
 def _request(scope_of: _Message) -> _Message:
@@ -67,15 +73,19 @@ def _scope(record: _Message) -> _Message:
     return _Message(below={1: _Message(3), 2: record})
 
 
+def _record(attributes: int) -> _Message:
+    return _Message(attributes, is_record=True)
+
+
 def _points(attributes: int) -> _Message:
-    return _Message(below={1: _Message(attributes)})
+    return _Message(below={1: _record(attributes)})
 
 
 _METRIC: Final = _Message(below={5: _points(7), 7: _points(7), 9: _points(9), 10: _points(1), 11: _points(7)})
 _SHAPES: Final = {
-    Signal.TRACES: _request(_scope(_Message(9))),
+    Signal.TRACES: _request(_scope(_record(9))),
     Signal.METRICS: _request(_scope(_METRIC)),
-    Signal.LOGS: _request(_scope(_Message(6))),
+    Signal.LOGS: _request(_scope(_record(6))),
 }
 """Numbers of opentelemetry/proto 1.x. Attributes of events, links and exemplars stay as they are."""
 
@@ -97,11 +107,13 @@ def warm_up() -> None:
 
 @cache
 def _table(signal: Signal) -> NDArray[np.int64]:
-    """By message and field: the message below, or `_ATTRIBUTES`, or 0 for what is copied."""
+    """By message and field: the message below, or `_ATTRIBUTES`, or 0 for what is copied; and whether the
+    message is a record."""
     messages = [_SHAPES[signal]]
     table: list[list[int]] = []
     for message in messages:
-        row = [0] * _FIELDS
+        row = [0] * _ROW
+        row[_IS_RECORD] = int(message.is_record)
         if message.attributes:
             row[message.attributes] = _ATTRIBUTES
         for number, below in message.below.items():
@@ -287,15 +299,18 @@ def _rewrite(body: bytes, table: NDArray[np.int64], written: NDArray[np.uint8]) 
     out = address_of(written)
     ends = np.empty(_DEPTH, np.int64)
     messages = np.empty(_DEPTH, np.int64)
+    begins = np.empty(_DEPTH, np.int64)
     lengths = np.empty(_DEPTH, np.int64)
     top = 0
-    ends[0], messages[0], lengths[0] = len(body), 0, 0
+    ends[0], messages[0] = len(body), 0
     at = to = 0
     while True:
         end = ends[top]
         if at == end:
             if top == 0:
                 return to
+            if meaning[messages[top] * _ROW + _IS_RECORD]:
+                to = _put(out, _put(out, to, SIZE << 3), end - begins[top])
             _put_length(out, lengths[top], to)
             top -= 1
             continue
@@ -314,11 +329,11 @@ def _rewrite(body: bytes, table: NDArray[np.int64], written: NDArray[np.uint8]) 
         if content < 0:
             return _FAILED
         number = tag >> np.uint64(3)
-        what = meaning[messages[top] * _FIELDS + np.int64(number)] if number < np.uint64(_FIELDS) else 0
+        what = meaning[messages[top] * _ROW + np.int64(number)] if number < np.uint64(_FIELDS) else 0
         if what > 0:
             to = _copy(memory, start, at, out, to)
             top += 1
-            ends[top], messages[top], lengths[top] = content + size, what, to
+            begins[top], ends[top], messages[top], lengths[top] = content, content + size, what, to
             to += _LENGTH_BYTES
             at = content
             continue

@@ -6,7 +6,7 @@ SELECT
     service_name,
     toDateTime(intDiv(${seconds(time_ns)}, 3600) * 3600, 'UTC') AS hour,
     count() AS rows,
-    sum(byteSize(resource, attributes, name, start_ns, time_ns)) AS bytes
+    sum(size_bytes) AS bytes
 FROM $1
 GROUP BY
     tenant,

@@ -8,6 +8,7 @@ Array(Tuple(
         body ${any_value},
         attributes ${key_values},
         text Map(LowCardinality(String), String),
+        size_bytes UInt32,
         flags UInt32,
         trace_id String,
         span_id String,

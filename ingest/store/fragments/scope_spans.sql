@@ -11,6 +11,7 @@ Array(Tuple(
         end_time_unix_nano UInt64,
         attributes ${key_values},
         text Map(LowCardinality(String), String),
+        size_bytes UInt32,
         events Array(Tuple(time_unix_nano UInt64, name String, attributes ${key_values})),
         links Array(Tuple(trace_id String, span_id String, trace_state String, attributes ${key_values})),
         status Tuple(message String, code Int32),

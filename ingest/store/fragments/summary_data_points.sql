@@ -1,6 +1,7 @@
 Array(Tuple(
         attributes ${key_values},
         text Map(LowCardinality(String), String),
+        size_bytes UInt32,
         start_time_unix_nano UInt64,
         time_unix_nano UInt64,
         count UInt64,

@@ -115,11 +115,14 @@ def test_words_and_attributes_can_be_searched(
 def test_they_count_as_volume_and_name_a_workload(
     session: Session, insert: Callable[..., None], tenant: str
 ) -> None:
-    insert(Signal.LOGS, request({"time_unix_nano": NOW_NS}, {"time_unix_nano": NOW_NS}), tenant=tenant)
+    body = request({"time_unix_nano": NOW_NS}, {"time_unix_nano": NOW_NS})
+    insert(Signal.LOGS, body, tenant=tenant)
 
     volume = (
-        "SELECT signal, sum(rows) FROM telemetry_volume_1h WHERE tenant = {tenant:String} GROUP BY signal"
+        "SELECT signal, sum(rows), sum(bytes) FROM telemetry_volume_1h WHERE tenant = {tenant:String}"
+        " GROUP BY signal"
     )
-    assert session.rows(volume, {"tenant": tenant}) == [("logs", 2)]
+    sent = ExportLogsServiceRequest.FromString(body).resource_logs[0].scope_logs[0].log_records
+    assert session.rows(volume, {"tenant": tenant}) == [("logs", 2, sum(one.ByteSize() for one in sent))]
     known = "SELECT DISTINCT service_name FROM workloads WHERE tenant = {tenant:String}"
     assert session.rows(known, {"tenant": tenant}) == [("till",)]

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ingest.signals import Signal
 from ingest.store.engine import Session
@@ -121,15 +123,36 @@ def test_a_caller_says_what_it_called(
 def test_volume_counts_every_row(
     session: Session, insert: Callable[..., None], tenant: str, some_spans: list[Any], traces: Any
 ) -> None:
-    insert(Signal.TRACES, traces(some_spans), tenant=tenant)
+    body = traces(some_spans)
+    insert(Signal.TRACES, body, tenant=tenant)
 
     rows, size = session.rows(
         "SELECT sum(rows), sum(bytes) FROM telemetry_volume_1h WHERE tenant = {tenant:String}",
         {"tenant": tenant},
     )[0]
 
-    assert rows == 400
-    assert size > 400 * 50
+    sent = ExportTraceServiceRequest.FromString(body)
+    assert (rows, size) == (400, sum(span.ByteSize() for span in sent.resource_spans[0].scope_spans[0].spans))
+
+
+@pytest.mark.parametrize("kind", ["gauge", "sum", "histogram", "exponential_histogram", "summary"])
+def test_volume_is_what_was_sent(
+    session: Session, insert: Callable[..., None], tenant: str, kind: str
+) -> None:
+    """Of the points themselves: their resource and metric are many points'."""
+    request = ExportMetricsServiceRequest()
+    entry = request.resource_metrics.add()
+    entry.resource.attributes.add(key="service.name").value.string_value = "till"
+    points = getattr(entry.scope_metrics.add().metrics.add(name="m"), kind).data_points
+    for number in range(3):
+        point = points.add(time_unix_nano=NOW_NS)
+        point.attributes.add(key="route").value.string_value = "/" * number
+    insert(Signal.METRICS, request.SerializeToString(), tenant=tenant)
+
+    assert session.rows(
+        "SELECT sum(rows), sum(bytes) FROM telemetry_volume_1h WHERE tenant = {tenant:String}",
+        {"tenant": tenant},
+    ) == [(3, sum(point.ByteSize() for point in points))]
 
 
 @pytest.mark.parametrize(

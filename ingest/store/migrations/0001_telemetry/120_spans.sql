@@ -1,5 +1,5 @@
 -- One row per span, with everything the tables and rollups behind it need. Keeps nothing.
--- kind: SpanKind of OTLP; weight: how many spans this one stands for (1 / sampling probability, at most 1e6);
+-- kind: SpanKind of OTLP; size_bytes: as it was sent, as protobuf; weight: how many spans this one stands for (1 / sampling probability, at most 1e6);
 -- source: application, proxy (a sidecar's own span) or probe (a health check of the platform).
 CREATE TABLE IF NOT EXISTS spans
 (
@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS spans
     end_ns UInt64,
     attributes Map(LowCardinality(String), String),
     flags UInt32,
+    size_bytes UInt32,
     status_code UInt8,
     status_message String,
     event_times Array(UInt64),

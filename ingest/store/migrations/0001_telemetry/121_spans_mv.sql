@@ -16,6 +16,7 @@ SELECT
     span.end_time_unix_nano AS end_ns,
     ${attributes_of(span)} AS attributes,
     span.flags AS flags,
+    span.size_bytes AS size_bytes,
     if(span.status.code BETWEEN 0 AND 2, span.status.code, 0)::UInt8 AS status_code,
     span.status.message AS status_message,
     span.events.time_unix_nano AS event_times,

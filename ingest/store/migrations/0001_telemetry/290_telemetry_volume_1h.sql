@@ -1,4 +1,5 @@
--- Rows kept and their uncompressed size in bytes by sender and hour (of the records' own time).
+-- Rows kept and their size as they were sent (bytes of protobuf, uncompressed, without the resource and scope that many
+-- share), by sender and hour (of the records' own time).
 CREATE TABLE IF NOT EXISTS telemetry_volume_1h
 (
     tenant LowCardinality(String),

@@ -7,8 +7,7 @@ SELECT
     service_name,
     toDateTime(intDiv(${seconds(start_ns)}, 3600) * 3600, 'UTC') AS hour,
     count() AS rows,
-    sum(byteSize(resource, attributes, trace_id, span_id, name, start_ns, end_ns, event_names, event_attributes,
-        link_trace_ids, link_attributes)) AS bytes
+    sum(size_bytes) AS bytes
 FROM spans
 GROUP BY
     tenant,

@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS log_records
     body String,
     attributes Map(LowCardinality(String), String),
     flags UInt32,
+    size_bytes UInt32,
     trace_id String,
     span_id String,
     event_name LowCardinality(String)

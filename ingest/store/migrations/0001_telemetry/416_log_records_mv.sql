@@ -16,6 +16,7 @@ SELECT
     ${value_text(record.body)} AS body,
     ${attributes_of(record)} AS attributes,
     record.flags AS flags,
+    record.size_bytes AS size_bytes,
     lower(hex(record.trace_id)) AS trace_id,
     lower(hex(record.span_id)) AS span_id,
     record.event_name AS event_name

@@ -7,7 +7,7 @@ SELECT
     service_name,
     toDateTime(intDiv(${seconds(time_ns)}, 3600) * 3600, 'UTC') AS hour,
     count() AS rows,
-    sum(byteSize(resource, attributes, trace_id, span_id, body, severity_text, time_ns, observed_ns)) AS bytes
+    sum(size_bytes) AS bytes
 FROM log_records
 GROUP BY
     tenant,

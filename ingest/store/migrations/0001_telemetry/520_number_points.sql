@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS number_points
     start_ns UInt64,
     time_ns UInt64,
     value Float64,
+    size_bytes UInt32,
     flags UInt32,
     exemplar_attributes Array(Map(LowCardinality(String), String)),
     exemplar_times Array(UInt64),

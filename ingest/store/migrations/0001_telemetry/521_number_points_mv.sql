@@ -7,6 +7,7 @@ SELECT
     point.start_time_unix_nano AS start_ns,
     point.time_unix_nano AS time_ns,
     ifNull(point.as_double, toFloat64(ifNull(point.as_int, 0))) AS value,
+    point.size_bytes AS size_bytes,
     point.flags AS flags,
     ${exemplars_unfolded}
 FROM

@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS histogram_points
     explicit_bounds Array(Float64),
     min Float64,
     max Float64,
+    size_bytes UInt32,
     flags UInt32,
     exemplar_attributes Array(Map(LowCardinality(String), String)),
     exemplar_times Array(UInt64),

@@ -11,6 +11,7 @@ SELECT
     point.explicit_bounds AS explicit_bounds,
     ifNull(point.min, 0) AS min,
     ifNull(point.max, 0) AS max,
+    point.size_bytes AS size_bytes,
     point.flags AS flags,
     ${exemplars_unfolded}
 FROM

@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS exponential_histogram_points
     negative_counts Array(UInt64),
     min Float64,
     max Float64,
+    size_bytes UInt32,
     flags UInt32,
     exemplar_attributes Array(Map(LowCardinality(String), String)),
     exemplar_times Array(UInt64),

@@ -16,6 +16,7 @@ SELECT
     point.negative.bucket_counts AS negative_counts,
     ifNull(point.min, 0) AS min,
     ifNull(point.max, 0) AS max,
+    point.size_bytes AS size_bytes,
     point.flags AS flags,
     ${exemplars_unfolded}
 FROM

@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS summary_points
     sum Float64,
     quantiles Array(Float64),
     quantile_values Array(Float64),
+    size_bytes UInt32,
     flags UInt32
 )
 ENGINE = Null

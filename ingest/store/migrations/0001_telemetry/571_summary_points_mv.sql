@@ -9,6 +9,7 @@ SELECT
     point.sum AS sum,
     point.quantile_values.quantile AS quantiles,
     point.quantile_values.value AS quantile_values,
+    point.size_bytes AS size_bytes,
     point.flags AS flags
 FROM
 (
