@@ -12,18 +12,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import ingest, layout, machine, memory, storm
+from bench import alone, baseline, ingest, layout, machine, memory, storm
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS = {
     "ingest": ingest.measure,
-    "layout": layout.measure,
+    "baseline": baseline.measure,
+    "collector": alone.measure,
     "memory": memory.measure,
     "storm": storm.measure,
+    "layout": layout.measure,
 }
 
 SHOWN = {
     "durable_per_s", "queryable_per_s", "requests_per_s", "ack_p99_ms", "server_peak_mib",
+    "cpu_us", "server_cpu_us", "busy", "read_p50_ms",
     "bytes_per_span", "of_1x", "put_off_per_s", "copy_and_merge_s",
     "body_mib", "expected_mib", "taken_mib", "of_expected", *layout.QUESTIONS,
 }  # fmt: skip

@@ -1,4 +1,5 @@
-"""How fast telemetry becomes durable and queryable: a real server, real OTLP/HTTP, sender on its machine.
+"""How fast telemetry becomes durable and queryable: a real server, real OTLP/HTTP, sender on its
+machine, and somebody who reads meanwhile.
 
 Durable is acknowledged: in the spool and fsynced. Queryable is in the store with every rollup. What was
 acknowledged must be found by a count in the end, or there is no result.
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.reading import Reader
 from bench.requests import LOADS, Load
 from bench.server import Server
 from ingest.signals import Signal
@@ -43,8 +45,9 @@ def _one(load: Load, seconds: float) -> dict[str, Any]:
         tempfile.TemporaryDirectory(prefix="lowtide-bench-") as folder,
         Server(Path(folder) / "data", SETTINGS) as server,
     ):
-        sent = send(server, load, seconds, CONNECTIONS)
-        done_at = wait_until_stored(server, load, sent["items"])
+        with Reader(server) as reader:
+            sent = send(server, load, seconds, CONNECTIONS)
+            done_at = wait_until_stored(server, load, sent["items"])
         took_s = done_at - sent.pop("started_at")
         kept = int(server.rows(COUNTS[load.signal])[0][0])
         if kept != sent["items"]:
@@ -58,7 +61,9 @@ def _one(load: Load, seconds: float) -> dict[str, Any]:
             **sent,
             "drain_s": round(took_s - sent["send_s"], 2),
             "send_s": round(sent["send_s"], 2),
+            **reader.found(),
             "server_cpu_s": round(server.cpu_s(), 1),
+            "server_cpu_us": round(1e6 * server.cpu_s() / sent["items"], 1),
             "server_peak_mib": round(server.peak_memory_bytes() / 2**20),
             "ready_after_s": round(server.ready_after_s, 2),
         }

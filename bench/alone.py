@@ -1,0 +1,53 @@
+"""The collector alone on one core: receive, check, write to the spool, fsync, acknowledge. Nothing is stored,
+since the store cannot be reached; the sender has the other cores.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench.ingest import send
+from bench.requests import LOADS, Load
+from bench.server import Server
+
+CONNECTIONS = 8
+SETTINGS = {"LOWTIDE_STORE__URL": "clickhouse://127.0.0.1:1/lowtide"}
+
+
+def measure(seconds: float) -> dict[str, Any]:
+    """Every load, each with an empty spool."""
+    return {
+        "what": "items a second that the collector acknowledges on one core, nothing being stored",
+        "seconds": seconds,
+        "connections": CONNECTIONS,
+        "settings": SETTINGS,
+        "loads": {load.name: _one(load, seconds) for load in LOADS},
+    }
+
+
+def _one(load: Load, seconds: float) -> dict[str, Any]:
+    cores = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory(prefix="lowtide-bench-") as folder:
+        os.sched_setaffinity(0, cores[:1])
+        try:
+            server = Server(Path(folder) / "data", SETTINGS)
+            with server:
+                os.sched_setaffinity(0, cores[1:] or cores)
+                used_s = server.cpu_s()
+                sent = send(server, load, seconds, CONNECTIONS)
+                used_s = server.cpu_s() - used_s
+        finally:
+            os.sched_setaffinity(0, cores)
+    return {
+        "about": load.about,
+        "durable_per_s": round(sent["items"] / sent["send_s"]),
+        "requests_per_s": round(sent["requests"] / sent["send_s"]),
+        "server_cpu_us": round(1e6 * used_s / sent["items"], 2),
+        "busy": round(used_s / sent["send_s"], 2),
+        "ack_p50_ms": sent["ack_p50_ms"],
+        "ack_p99_ms": sent["ack_p99_ms"],
+        "ran_out": sent["ran_out"],
+    }
