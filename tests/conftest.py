@@ -10,9 +10,13 @@ reaches the engine in there over HTTP, as it would reach a ClickHouse server.
     migrated   the engine on a database with Lowtide's tables, shared by all tests of the process
     session    a session of `migrated`
     tenant     an unused tenant, so that tests find their own rows there
-    embedded   `engine`, for tests about what only the embedded one does; they are skipped otherwise
     pki        CAs and certificates, made once per process
     stand_in   that other process, for tests about a store that is a server, whatever `engine` is
+    launch     real `lowtide` processes of the test; on a server, their store is a database of their own
+    launching  the same for fixtures that live longer: `with launching(folder) as launcher`
+
+`@pytest.mark.embedded("why")` is for tests about what only the embedded engine does, or only a store in the
+data directory. Where there is none they are skipped, with that reason; docs/server-mode.md lists them.
 
 The trap: a test must not close `engine`, nor open an engine on another directory.
 """
@@ -22,7 +26,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import hypothesis
@@ -34,7 +40,8 @@ from ingest.store.settings import StoreSettings
 from ingest.store.target import Embedded
 from support import faults
 from support.certs import Pki
-from support.store_server_process import StoreProcess
+from support.launcher import Launcher
+from support.store_server_process import PASSWORD, StoreProcess
 
 STORE = "LOWTIDE_TEST_STORE"
 KIND = os.environ.get(STORE, "embedded")
@@ -47,6 +54,13 @@ _UNTIMED = hypothesis.settings(
 hypothesis.settings.register_profile("explore", _UNTIMED)
 hypothesis.settings.register_profile("lowtide", _UNTIMED, derandomize=True)
 hypothesis.settings.load_profile("explore" if faults.LONG else "lowtide")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves out what is marked `embedded` if the store is not."""
+    for item in items:
+        for mark in item.iter_markers("embedded") if KIND == "server" else ():
+            item.add_marker(pytest.mark.skip(reason=f"embedded only: {mark.args[0]}"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -110,12 +124,43 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     opened.close()
 
 
+@pytest.fixture(scope="session")
+def launching(request: pytest.FixtureRequest) -> Callable[[Path], AbstractContextManager[Launcher]]:
+    """`with launching(folder) as launcher`: processes in that folder, which end with the block."""
+
+    @contextmanager
+    def launched(folder: Path) -> Iterator[Launcher]:
+        with _own_store(request) as settings:
+            launcher = Launcher(folder, settings)
+            try:
+                yield launcher
+            finally:
+                launcher.close()
+
+    return launched
+
+
+@contextmanager
+def _own_store(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The settings of a store that nobody else uses and that is gone afterwards."""
+    if KIND == "embedded":
+        yield {}
+        return
+    name = f"process_{uuid4().hex}"
+    there: StoreProcess = request.getfixturevalue("stand_in")
+    engine: Engine = request.getfixturevalue("engine")
+    yield {"LOWTIDE_STORE__URL": there.address(name), "LOWTIDE_STORE__PASSWORD": PASSWORD}
+    with engine.session() as session:
+        session.execute(f"DROP DATABASE IF EXISTS {name} SYNC")
+
+
 @pytest.fixture
-def embedded(engine: Engine) -> Engine:
-    """The engine if it is embedded."""
-    if not engine.is_embedded:
-        pytest.skip("about the embedded engine")
-    return engine
+def launch(
+    launching: Callable[[Path], AbstractContextManager[Launcher]], tmp_path: Path
+) -> Iterator[Launcher]:
+    """`launch(*arguments)` runs the command, `launch.serve(*arguments)` a server that is ready."""
+    with launching(tmp_path) as launcher:
+        yield launcher
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.launcher import Launcher, Running
+from support.launcher import Running
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 KNOWN = {"grpc.coding.unknown", "grpc.content-type.unknown"}
@@ -20,10 +20,9 @@ KNOWN = {"grpc.coding.unknown", "grpc.content-type.unknown"}
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    launcher = Launcher(tmp_path_factory.mktemp("conformance"))
-    yield launcher.serve()
-    launcher.close()
+def served(launching: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with launching(tmp_path_factory.mktemp("conformance")) as launcher:
+        yield launcher.serve()
 
 
 @pytest.fixture(scope="module")

@@ -30,11 +30,10 @@ ENDPOINTS = {"grpc": "otlp_grpc", "http/protobuf": "otlp_http", "http/json": "ot
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(launching: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server for the programs; each run has an id of its own."""
-    launcher = Launcher(tmp_path_factory.mktemp("arrive"))
-    yield launcher.serve()
-    launcher.close()
+    with launching(tmp_path_factory.mktemp("arrive")) as launcher:
+        yield launcher.serve()
 
 
 def stored(server: Running, sql: str, **parameters: str) -> list[dict[str, Any]]:
@@ -95,25 +94,21 @@ def sent_by_the_demo(settings: DemoSettings) -> dict[str, list[dict[str, Any]]]:
     return rows
 
 
-def test_what_the_demo_sends_arrives_whole(tmp_path: Path) -> None:
+def test_what_the_demo_sends_arrives_whole(launch: Launcher, tmp_path: Path) -> None:
     """An hour of a working day: enough for every kind of telemetry in it."""
     noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=2)
     now = noon - timedelta(days=max(0, noon.weekday() - 4))
     wanted = sent_by_the_demo(DemoSettings.ending(now, days=1 / 24))
-    launcher = Launcher(tmp_path)
-    try:
-        server = launcher.serve()
-        manifest = tmp_path / "manifest.json"
-        demo = launcher(
-            "demo", "--endpoint", server.wait_ready()["otlp_http"], "--now", now.isoformat(),
-            "--days", str(1 / 24), "--manifest", str(manifest),
-        )  # fmt: skip
-        assert demo.process.wait(300) == 0, demo.told()
-        server.wait_stored()
+    server = launch.serve()
+    manifest = tmp_path / "manifest.json"
+    demo = launch(
+        "demo", "--endpoint", server.wait_ready()["otlp_http"], "--now", now.isoformat(),
+        "--days", str(1 / 24), "--manifest", str(manifest),
+    )  # fmt: skip
+    assert demo.process.wait(300) == 0, demo.told()
+    server.wait_stored()
 
-        for table, rows in wanted.items():
-            found = stored(server, expected.query(table))
-            assert expected.differences(table, rows, found)[:20] == []
-    finally:
-        launcher.close()
+    for table, rows in wanted.items():
+        found = stored(server, expected.query(table))
+        assert expected.differences(table, rows, found)[:20] == []
     assert min(len(wanted[f"otel_{kind}"]) for kind in ("traces", "logs", "metrics_gauge")) > 100

@@ -1,12 +1,9 @@
-"""Real `lowtide serve` processes.
-
-launch     starts one with any arguments; `launch.serve` waits for its ready line; all end with the test
-served     one that is ready and shared by all tests, which must leave it as it is
-"""
+"""A real `lowtide serve` process: `served` is ready and shared by all tests, which must leave it as it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -14,17 +11,10 @@ import pytest
 from support.launcher import Launcher, Running
 
 
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Launcher]:
-    """`launch(*arguments)` runs the command, `launch.serve(*arguments)` a server that is ready."""
-    launcher = Launcher(tmp_path)
-    yield launcher
-    launcher.close()
-
-
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def served(
+    launching: Callable[[Path], AbstractContextManager[Launcher]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
     """One server for tests that only look at it."""
-    launcher = Launcher(tmp_path_factory.mktemp("served"))
-    yield launcher.serve()
-    launcher.close()
+    with launching(tmp_path_factory.mktemp("served")) as launcher:
+        yield launcher.serve()

@@ -157,6 +157,6 @@ def test_a_port_in_use_is_named_with_its_flag(launch: Any, tmp_path: Path) -> No
 def test_other_commands_ask_the_running_server(served: Any, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "lowtide", "cost", "--output", "json", "--data", str(served.data)],
-        capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path,
+        capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path, env=served.environment,
     )  # fmt: skip
     assert '"total"' in done.stdout

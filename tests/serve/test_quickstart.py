@@ -33,6 +33,7 @@ def command(server: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "lowtide", *arguments, "--data", str(server.data)],
         capture_output=True, text=True, timeout=120, check=False, cwd=server.data.parent,
+        env=server.environment,
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""Real `lowtide` processes on a data directory of the test's own, on free ports of loopback.
+"""Real `lowtide` processes on a data directory of the test's own, on free ports of loopback. Tests get them
+from the fixtures `launch` and `launching` of `tests/conftest.py`, which know where the store is.
 
 The trap: their answers come over HTTP only; a test process never opens their store.
 """
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ class Running:
     data: Path
     out: Path
     err: Path
+    environment: Mapping[str, str]
     http: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=60, trust_env=False))
 
     @property
@@ -110,15 +113,18 @@ class Running:
 
 
 class Launcher:
-    """Starts processes of the command and ends them all."""
+    """Starts processes of the command and ends them all. `settings` are variables that tell them where their
+    store is; none for the embedded one.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.started: list[Running] = []
         self.command = [sys.executable, "-m", "lowtide"]
         # The machine's environment without anything that could change our settings.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LOWTIDE_")}
         self.environment = kept | {"XDG_CONFIG_HOME": str(folder / "config"), "NO_COLOR": "1"}
+        self.environment |= settings or {}
 
     def __call__(self, *arguments: str, data: Path | None = None) -> Running:
         """Run `lowtide ARGUMENTS --data DATA` in the background."""
@@ -130,7 +136,7 @@ class Launcher:
                 [*self.command, *arguments, "--data", str(data)],
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=self.environment, cwd=self.folder,
             )  # fmt: skip
-        self.started.append(Running(process, data, out, err))
+        self.started.append(Running(process, data, out, err, dict(self.environment)))
         return self.started[-1]
 
     def serve(self, *arguments: str, data: Path | None = None) -> Running:

@@ -27,7 +27,11 @@ from ingest.signals import Signal
 from ingest.store.checkpoint_format import LOGS_NAME, Checkpoint, KeptTable, decode, is_part
 from support import faults, power_child
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.timeout(400),
+    pytest.mark.embedded("what power failures do to the files of an engine; a server's are its own business"),
+]
 
 ROOT = Path(__file__).parents[3]
 LOSSES = faults.times(1, 30)

@@ -143,9 +143,8 @@ def test_a_disk_that_has_failed_ends_loading(spool: Spool, migrated: Engine) -> 
     loader.stop(20)
 
 
-def test_damaged_parts_are_told(
-    store: Engine, embedded: Engine, spool: Spool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.embedded("a part is harmed on the disk")
+def test_damaged_parts_are_told(store: Engine, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = CollectorRegistry()
     with store.session() as session:
         session.execute("CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a")

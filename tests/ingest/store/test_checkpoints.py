@@ -24,10 +24,11 @@ from ingest.store.target import Embedded
 BOOT, OTHER_BOOT = (f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2))
 NOWHERE = {signal: Position(0, 0) for signal in Signal}
 COVERED = dict.fromkeys(Signal, 0)
+of_the_engine = pytest.mark.embedded("checkpoints are links to the files of an engine")
 
 
 @pytest.fixture
-def target(embedded: Engine, store: Engine) -> Embedded:
+def target(store: Engine) -> Embedded:
     assert isinstance(store.target, Embedded)
     with store.session() as session:
         session.execute(
@@ -62,6 +63,7 @@ def folder_of(target: Embedded) -> Path:
     return target.directory / "checkpoint" / target.database
 
 
+@of_the_engine
 def test_parts_and_tokens_agree_whatever_is_merged(
     target: Embedded, store: Engine, checkpoints: Checkpoints
 ) -> None:
@@ -101,6 +103,7 @@ def test_parts_and_tokens_agree_whatever_is_merged(
         merging.join()
 
 
+@of_the_engine
 def test_what_was_merged_is_let_go_with_the_next(
     target: Embedded, store: Engine, checkpoints: Checkpoints
 ) -> None:
@@ -122,6 +125,7 @@ def test_what_was_merged_is_let_go_with_the_next(
     assert set(of(second).parts).isdisjoint(of(first).parts)
 
 
+@of_the_engine
 def test_a_number_that_is_given_again(target: Embedded, store: Engine, checkpoints: Checkpoints) -> None:
     """After a start the engine may give a part the name of one that is gone. Its copy must not be taken for
     that of the new one."""
@@ -143,6 +147,7 @@ def test_a_number_that_is_given_again(target: Embedded, store: Engine, checkpoin
         again.close()
 
 
+@of_the_engine
 def test_an_idle_start_takes_no_checkpoint(target: Embedded, store: Engine, checkpoints: Checkpoints) -> None:
     with store.session() as session:
         insert(session, 1)
@@ -154,6 +159,7 @@ def test_an_idle_start_takes_no_checkpoint(target: Embedded, store: Engine, chec
         again.close()
 
 
+@of_the_engine
 def test_a_disk_that_has_failed_is_not_asked_again(
     store: Engine, checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +195,7 @@ def test_where_there_is_no_syncfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     disk.close()
 
 
+@of_the_engine
 def test_checkpoints_that_are_closed_keep_nothing(store: Engine, checkpoints: Checkpoints) -> None:
     with store.session() as session:
         insert(session, 1)

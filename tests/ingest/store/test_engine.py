@@ -96,8 +96,9 @@ def test_two_sessions_at_once(store: Engine) -> None:
         assert reader.rows("SELECT a FROM t") == [(1,)]
 
 
+@pytest.mark.embedded("about files of the engine in its process")
 def test_without_room_for_temporary_files_an_insert_may_be_repeated(
-    embedded: Engine, session: Session, monkeypatch: pytest.MonkeyPatch
+    session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/nowhere")
     with pytest.raises(StoreUnavailableError, match="cannot be written"):

@@ -13,11 +13,12 @@ from ingest.store.migrate import DEDUPLICATION_WINDOW, migrate, newest_number
 from ingest.store.settings import StoreSettings
 from ingest.store.target import Embedded, Server
 
+of_the_engine = pytest.mark.embedded("Lowtide backs up the files of its own engine")
+
 
 @pytest.fixture
-def tables(embedded: Engine, store: Engine) -> Engine:
+def tables(store: Engine) -> Engine:
     """A store with Lowtide's tables in a database of the test's own."""
-    del embedded
     with store.session() as session:
         migrate(session, StoreSettings())
         session.execute(
@@ -37,6 +38,7 @@ def place(store: Engine) -> Path:
     return store.target.directory
 
 
+@of_the_engine
 def test_it_says_what_is_held(tables: Engine) -> None:
     frozen = freeze(tables)
     assert frozen.rows["otel_logs"] == 7
@@ -46,6 +48,7 @@ def test_it_says_what_is_held(tables: Engine) -> None:
     unfreeze(place(tables))
 
 
+@of_the_engine
 def test_what_is_held_outlives_the_tables_rows(tables: Engine) -> None:
     frozen = freeze(tables)
     with tables.session() as session:
@@ -57,6 +60,7 @@ def test_what_is_held_outlives_the_tables_rows(tables: Engine) -> None:
     unfreeze(place(tables))
 
 
+@of_the_engine
 def test_what_the_engine_needs_beside_parts(tables: Engine) -> None:
     beside = list(files_beside_parts(place(tables)))
     with tables.session() as session:
@@ -71,6 +75,7 @@ def test_what_the_engine_needs_beside_parts(tables: Engine) -> None:
     assert all((place(tables) / path).is_file() for path in beside)
 
 
+@of_the_engine
 def test_windows_are_read_from_the_definitions(tables: Engine) -> None:
     assert isinstance(tables.target, Embedded)
     windows = deduplication_windows(tables.target)

@@ -102,8 +102,9 @@ def test_bytes_that_are_no_request_are_refused_for_good(migrated: Engine) -> Non
     writer.close()
 
 
+@pytest.mark.embedded("about files of the engine in its process")
 def test_it_works_where_nothing_can_be_written(
-    embedded: Engine, session: Session, insert: Callable[..., None], tenant: str, made: Any, traces: Any,
+    session: Session, insert: Callable[..., None], tenant: str, made: Any, traces: Any,
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The engine caches schemas given as text in the working directory; ours are files."""

@@ -169,6 +169,8 @@ def test_raw_tables_are_by_day_and_name_the_batch(session: Session) -> None:
 
 # --- the thread that looks
 
+on_its_own_disk = pytest.mark.embedded("the disk of a server is its own business")
+
 
 @pytest.fixture
 def keeper_of(filled: Filled) -> Callable[..., DiskKeeper]:
@@ -181,7 +183,8 @@ def keeper_of(filled: Filled) -> Callable[..., DiskKeeper]:
     return make
 
 
-def test_a_round_is_counted(embedded: Engine, filled: Filled, keeper_of: Any) -> None:
+@on_its_own_disk
+def test_a_round_is_counted(filled: Filled, keeper_of: Any) -> None:
     registry = CollectorRegistry()
     keeper = keeper_of(0.5, registry)
     before = filled.size_of("otel_traces")
@@ -202,9 +205,8 @@ def test_a_round_is_counted(embedded: Engine, filled: Filled, keeper_of: Any) ->
     assert shown("dropped_bytes_total", table="otel_traces") == before - filled.size_of("otel_traces")
 
 
-def test_a_store_that_does_not_answer_is_said(
-    embedded: Engine, keeper_of: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@on_its_own_disk
+def test_a_store_that_does_not_answer_is_said(keeper_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> None:
         raise StoreUnavailableError("away")
 
@@ -214,9 +216,8 @@ def test_a_store_that_does_not_answer_is_said(
     assert [each["error"] for each in logs] == ["away"]
 
 
-def test_it_looks_until_it_is_closed(
-    embedded: Engine, keeper_of: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@on_its_own_disk
+def test_it_looks_until_it_is_closed(keeper_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     looked = threading.Semaphore(0)
     keeper = keeper_of(0.5, CollectorRegistry(), look_s=0.001)
     monkeypatch.setattr(DiskKeeper, "look", lambda _: looked.release())
@@ -228,9 +229,7 @@ def test_it_looks_until_it_is_closed(
     assert not keeper._thread.is_alive()
 
 
-def test_nothing_is_looked_after_without_a_share_or_on_a_server(
-    filled: Filled, keeper_of: Any, stand_in: Any, embedded: Engine
-) -> None:
+def test_nothing_is_looked_after_without_a_share_or_on_a_server(keeper_of: Any, stand_in: Any) -> None:
     keeper = keeper_of(0, CollectorRegistry())
     keeper.start()
     assert not keeper._thread.is_alive()
