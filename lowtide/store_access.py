@@ -47,23 +47,30 @@ def spool_directory(settings: Settings) -> Path:
 
 
 def check_there(target: Target, settings: Settings) -> None:
-    """Raises NoDataError if the store would have to be made first."""
+    """Raises NoDataError if the store would have to be made first. A server is not asked."""
     if isinstance(target, Embedded) and not target.directory.is_dir():
-        raise NoDataError(
+        raise _no_data(target, settings)
+
+
+def _no_data(target: Target, settings: Settings) -> NoDataError:
+    start = "Start Lowtide with `lowtide serve` or `lowtide quickstart`"
+    if isinstance(target, Embedded):
+        return NoDataError(
             f"There is no data in {settings.data} yet.",
-            hint="Start Lowtide with `lowtide serve` or `lowtide quickstart`, or name another directory with "
-            "--data.",
+            hint=f"{start}, or name another directory with --data.",
         )
+    return NoDataError(f"There is no data in {target} yet.", hint=f"{start}, or name another store.url.")
 
 
 @contextmanager
 def open_store(settings: Settings, *, create: bool = False) -> Iterator[Engine]:
     """The store, for as long as the block lasts, with its tables as they are.
 
-    Raises NoDataError if there is none yet and `create` is not set, AlreadyRunningError if another process
+    Raises NoDataError if there are none yet and `create` is not set, AlreadyRunningError if another process
     owns the data directory, StoreError if the store cannot be opened.
     """
     from ingest.store.engine import Engine
+    from ingest.store.migrate import applied_number
     from lowtide.instance_lock import InstanceLock
 
     target = target_of(settings)
@@ -75,4 +82,8 @@ def open_store(settings: Settings, *, create: bool = False) -> Iterator[Engine]:
             closing.callback(lock.release)
         engine = Engine.open(target)
         closing.callback(engine.close)
+        if not create:
+            with engine.session() as session:
+                if applied_number(session) is None:
+                    raise _no_data(target, settings)
         yield engine

@@ -47,7 +47,8 @@ def migrate(
         _print(migrations(settings.store))
         run.note(f"Nothing was changed: {target} does not exist yet.")
         return
-    with open_store(settings, create=not dry_run) as engine, engine.session() as session:
+    # To print them, no tables are needed either.
+    with open_store(settings, create=True) as engine, engine.session() as session:
         if dry_run:
             missing = plan(session, settings.store)
             _print(missing)
