@@ -54,6 +54,10 @@ def restore(
         run.note(f"The backup of {taken} is whole: {manifest.files} files, {size(manifest.size_bytes)}.")
         return
     run.note(
-        f"{settings.data} is as it was at {taken}. `lowtide serve --data {settings.data}` goes on from "
-        "there. If the store is on a server, do not let it run beside the original."
+        f"{settings.data} is as it was at {taken}. `lowtide serve --data {settings.data}` goes on from there."
     )
+    if manifest.store.kind == "server":
+        run.note(
+            f"First see that {manifest.store.address} is as it was then as well: what waits here is stored "
+            "twice if that server took it from the original meanwhile, or takes it from one that still runs."
+        )

@@ -193,6 +193,13 @@ def test_a_store_of_another_kind(backup: Path, other: Path, lowtide: Command, ki
     assert (ran.code, "store" in ran.err) == (2, True)
 
 
+def test_a_store_on_a_server_must_be_of_the_same_moment(backup: Path, other: Path, lowtide: Command) -> None:
+    address = "clickhouse://me@host:8123/db"
+    edit("store", kind="server", address=address)(backup)
+    ran = lowtide("restore", backup, "--data", other, "--set", f"store.url={address}")
+    assert (ran.code, f"First see that {address} is as it was then" in ran.err) == (0, True)
+
+
 def test_files_that_are_not_in_the_checksums_are_not_restored(
     backup: Path, other: Path, lowtide: Command
 ) -> None:

@@ -39,6 +39,7 @@ def done(launch: Any, *arguments: str) -> str:
     return ran.stdout
 
 
+@pytest.mark.embedded("a server's store is not in the backup, and not of one moment with it")
 def test_under_load(launch: Any) -> None:
     told = Told()
     server = launch.serve(*SELDOM)
@@ -109,7 +110,8 @@ def test_a_stopped_one_twice(launch: Any, tmp_path: Path) -> None:
 
     first, second, again = tmp_path / "first", tmp_path / "second", tmp_path / "again"
     rows = json.loads(done(launch, "backup", str(first), "--data", str(server.data), "-o", "json"))
-    assert {row["what"]: row["rows"] for row in rows}["otel_logs"] == 1
+    counted = {row["what"]: row["rows"] for row in rows if row["what"] == "otel_logs"}
+    assert counted == ({} if launch.on_server else {"otel_logs": 1})
     done(launch, "restore", str(first), "--data", str(again))
     assert (again / "other.json").read_text() == "{}"
     done(launch, "backup", str(second), "--data", str(again))
@@ -128,7 +130,9 @@ def test_what_a_killed_backup_held_is_let_go_by_the_next_start(launch: Any) -> N
     taken = server.http.post(server.url("/api/v1/snapshot"))
     assert taken.status_code == 201, taken.text
     assert server.http.post(server.url("/api/v1/snapshot")).status_code == 409
-    held = [server.data / "snapshot", server.data / "store" / "shadow" / "lowtide_backup"]
+    held = [server.data / "snapshot"]
+    if not launch.on_server:
+        held.append(server.data / "store" / "shadow" / "lowtide_backup")
     assert all(each.exists() for each in held)
     server.kill()
 

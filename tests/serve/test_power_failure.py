@@ -14,7 +14,11 @@ import pytest
 
 from ingest.store.checkpoint_format import decode, is_part
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.timeout(300),
+    pytest.mark.embedded("Lowtide takes checkpoints of its own engine only"),
+]
 
 ON_A_MACHINE = """
 import sys

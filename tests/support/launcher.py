@@ -125,6 +125,8 @@ class Launcher:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LOWTIDE_")}
         self.environment = kept | {"XDG_CONFIG_HOME": str(folder / "config"), "NO_COLOR": "1"}
         self.environment |= settings or {}
+        self.on_server = bool(settings)
+        """Whether their store is on a server, and not in their data directory."""
 
     def __call__(self, *arguments: str, data: Path | None = None) -> Running:
         """Run `lowtide ARGUMENTS --data DATA` in the background."""
