@@ -36,9 +36,8 @@ test: $(DEV) lint ## Run every check and test
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 .PHONY: test-server
-test-server: $(DEV) ## Run the tests with the store behind HTTP in a second process
-	LOWTIDE_TEST_STORE=server $(BIN)/python -m pytest -n 2 \
-		tests/ingest/store tests/ingest/loader tests/api tests/analytics $(ARGS)
+test-server: $(DEV) ## Run every test with the store behind HTTP in a second process
+	LOWTIDE_TEST_STORE=server $(BIN)/python -m pytest -n 2 $(ARGS)
 
 # The long form of the tests in docs/faults.md. FAULTS=0.1 is a tenth of it; SEED draws the same faults again.
 FAULTS ?= 1

@@ -136,6 +136,8 @@ def launching(request: pytest.FixtureRequest) -> Callable[[Path], AbstractContex
                 yield launcher
             finally:
                 launcher.close()
+            if launcher.on_server:
+                assert not [*folder.glob("*/store")], "an embedded store was opened beside the server's"
 
     return launched
 
