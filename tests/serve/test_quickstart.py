@@ -64,11 +64,6 @@ def test_from_nothing_to_the_tables_and_back(launch: Any) -> None:
     address = told.partition("Open ")[2].partition(" ")[0]
     assert httpx2.get(address, timeout=60, trust_env=False).status_code == 200
     stop_with_its_demo(first)
-    served = launch.serve()
-    twice = command(served, "demo", "--days", "0.01")
-    assert twice.returncode == 1
-    assert "stored already" in twice.stderr
-    served.stop()
 
     again = launch("quickstart", "--once", *ANY_PORTS)
     assert again.process.wait(WAIT_S) == 0, again.told()
@@ -76,6 +71,9 @@ def test_from_nothing_to_the_tables_and_back(launch: Any) -> None:
     assert "checkout" in again.out.read_text()
 
     server = launch.serve()
+    twice = command(server, "demo", "--days", "0.01")
+    assert twice.returncode == 1
+    assert "stored already" in twice.stderr
     send_own(server)
     assert rows(server) > 500
     removed = command(server, "demo", "--remove")

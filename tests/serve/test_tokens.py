@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,18 @@ def rows(server: Running, token: str, sql: str) -> list[Any]:
     return [json.loads(line) for line in response.text.splitlines()]
 
 
-@pytest.fixture
-def guarded(launch: Launcher, created: Callable[..., str]) -> tuple[Running, str, str]:
-    """A server with a token of each of two tenants, which may do everything but `admin`."""
-    both = [created("write", "read", "query", tenant=tenant) for tenant in ("acme", "umbra")]
-    return launch.serve(), both[0], both[1]
+@pytest.fixture(scope="module")
+def guarded(
+    launching: Callable[[Path], AbstractContextManager[Launcher]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Running, str, str]]:
+    """A server with a token of each of two tenants, which may do everything but `admin`; for tests that leave
+    it as it is."""
+    with launching(tmp_path_factory.mktemp("guarded")) as launcher:
+        acme, umbra = (
+            tokens.make(launcher.folder / "data", *tokens.WRITE, Scope.READ, Scope.QUERY, tenant=tenant)
+            for tenant in ("acme", "umbra")
+        )
+        yield launcher.serve(), acme, umbra
 
 
 def test_two_tenants_send_with_real_sdks_and_see_themselves_only(guarded: tuple[Running, str, str]) -> None:
@@ -134,9 +142,10 @@ def test_without_a_token_only_health_is_told(guarded: tuple[Running, str, str]) 
 
 
 def test_the_owners_commands_need_none(
-    guarded: tuple[Running, str, str], command: Callable[..., Any]
+    launch: Launcher, created: Callable[..., str], command: Callable[..., Any]
 ) -> None:
-    server, *_ = guarded
+    created("write", "read", "query", tenant="acme")
+    server = launch.serve()
     for arguments in (
         ["cost"], ["idle"], ["recommend"], ["spool", "status"], ["sql", "SELECT count() FROM otel_traces"],
         ["demo", "--days", "0.01"], ["demo", "--remove"],
