@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
@@ -246,6 +247,29 @@ def test_a_token_makes_an_insert_happen_once(ask: Ask, table: None) -> None:
         assert done.status_code == 200, done.text
 
     assert ask("SELECT count(), (SELECT count() FROM lengths) FROM t").text == "4\t4\n"
+    for statement in ("DROP VIEW t_lengths SYNC", "DROP TABLE lengths SYNC"):
+        assert ask(statement).status_code == 200
+
+
+def test_an_insert_that_a_view_fails_is_refused_and_made_whole_by_the_same_again(
+    ask: Ask, table: None
+) -> None:
+    ask(
+        "CREATE TABLE lengths (n UInt64) ENGINE = MergeTree ORDER BY n"
+        " SETTINGS non_replicated_deduplication_window = 100"
+    )
+    ask("CREATE MATERIALIZED VIEW t_lengths TO lengths AS SELECT length(a) AS n FROM t")
+    settings = {name: str(value) for name, value in _PINNED.items()} | {"insert_deduplication_token": "one"}
+    insert = partial(ask, "INSERT INTO t FORMAT RowBinary", b"\x01x\x02yy", **settings)
+
+    ask("ALTER TABLE t_lengths MODIFY QUERY SELECT length(a) AS n FROM t WHERE throwIf(rand() >= 0) = 0")
+    for _ in range(2):
+        refused = insert()
+        assert (refused.status_code, refused.headers["X-ClickHouse-Exception-Code"]) == (500, "395")
+    ask("ALTER TABLE t_lengths MODIFY QUERY SELECT length(a) AS n FROM t")
+    assert insert().status_code == 200
+
+    assert ask("SELECT count(), (SELECT count() FROM lengths) FROM t").text == "2\t2\n"
     for statement in ("DROP VIEW t_lengths SYNC", "DROP TABLE lengths SYNC"):
         assert ask(statement).status_code == 200
 
