@@ -25,6 +25,7 @@ from support.small_disk import PAGE_BYTES, SmallDisk, small_disk
 pytestmark = [
     pytest.mark.process,
     pytest.mark.timeout(faults.times(400, 4000)),
+    pytest.mark.embedded("spool and store share a disk"),
     pytest.mark.skipif(not faults.LONG, reason="can fail; see docs/faults.md, what is known to fail"),
 ]
 
