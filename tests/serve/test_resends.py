@@ -32,7 +32,7 @@ BUSY = (
     "--set", "loader.interval_ms=20", "--set", "loader.trim_interval_s=0.2",
     "--set", "spool.segment_bytes=65536",
 )  # fmt: skip
-KILLS = 6
+KILLS = 4
 RECORDS = 10
 SECOND_NS = 1_000_000_000
 PROTOBUF = {"Content-Type": "application/x-protobuf"}

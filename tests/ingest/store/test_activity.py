@@ -78,7 +78,7 @@ def brute_force(spans: Sequence[tuple[int, int, bool]], seconds: Sequence[int]) 
     }
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(spans=spans_around_midnight(), cuts=st.integers(1, 4))
 def test_concurrency_is_that_of_the_spans(
     session: Session, insert: Callable[..., None], made: Any, traces: Any,
