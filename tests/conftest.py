@@ -16,7 +16,7 @@ reaches the engine in there over HTTP, as it would reach a ClickHouse server.
     launching  the same for fixtures that live longer: `with launching(folder) as launcher`
 
 `@pytest.mark.embedded("why")` is for tests about what only the embedded engine does, or only a store in the
-data directory. Where there is none they are skipped, with that reason; docs/server-mode.md lists them.
+data directory. Where there is none they are skipped, with that reason; docs/server-store.md lists them.
 
 The trap: a test must not close `engine`, nor open an engine on another directory.
 """
