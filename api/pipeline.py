@@ -59,7 +59,7 @@ class PipelineState:
     disk_low: str = ""
     """Why requests are refused although the spool has room; empty while they are not."""
     batches_to_repeat: int = 0
-    """Batches that are stored again because the machine was restarted."""
+    """Batches of earlier processes that are stored again: no checkpoint has them."""
     broken_parts: int = 0
     """Parts of the store that the engine found damaged."""
 
@@ -144,7 +144,8 @@ class PipelineAnswer(_Answer):
     last_insert_age_s: float | None = Field(description="Seconds since then; null for never.")
     spool_bytes: int = Field(description="Bytes of the spool on disk.")
     batches_to_repeat: int = Field(
-        default=0, description="Batches that are stored again because the machine was restarted."
+        default=0,
+        description="Batches of earlier processes that are stored again: no checkpoint has them.",
     )
     broken_parts: int = Field(default=0, description="Parts of the store that the engine found damaged.")
     spool_limit_bytes: int = Field(description="What it may take; at that, senders are told to come back.")

@@ -1,5 +1,8 @@
-"""Opens the checkpoints of an embedded store, and has the store go back to the last one if the machine was
-restarted. Whoever runs a loader calls it between opening the spool and opening the engine.
+"""Opens the checkpoints of an embedded store, and has the store go back to the last one. Whoever runs a
+loader calls it between opening the spool and opening the engine.
+
+The trap: the spool must have been opened as `ingest.loader.trust` says, so that it counts on nothing that the
+store forgets.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ def open_checkpoints(spool: Spool, target: Target, metrics: StoreMetrics) -> Che
     """
     if not isinstance(target, Embedded):
         return None
-    checkpoints = Checkpoints(target, spool.boot_id)
+    checkpoints = Checkpoints(target)
     try:
         done = checkpoints.open(
             {
@@ -49,13 +52,12 @@ def open_checkpoints(spool: Spool, target: Target, metrics: StoreMetrics) -> Che
 def _tell(done: PutBack) -> None:
     for problem in done.problems:
         _log.error(
-            "Part of the store could not be put back; rows of the last seconds before the machine was"
-            " restarted may be missing or doubled",
+            "Part of the store could not be put back; rows of the last seconds before this start may be"
+            " missing or doubled",
             problem=problem,
         )  # fmt: skip
-    _log.warning(
-        "The machine was restarted; the store was put back to its last checkpoint, and what came after it is"
-        " stored again",
+    _log.info(
+        "The store was put back to its last checkpoint, and what came after it is stored again",
         tables=done.tables, parts=done.parts, returned=done.returned, removed=done.removed,
         forgetful=done.forgetful,
     )  # fmt: skip

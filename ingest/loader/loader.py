@@ -34,6 +34,9 @@ _PATIENCE_S = 60.0
 _LAST_PATIENCE_S = 2.0
 """The same at the end, when it was waited for already."""
 _BEGIN_AGAIN_S = 2.0
+_FIRST_TRIM_S = 1.0
+"""After a start; then twice as long each time, up to the interval. A process that is killed soon after each
+start gets on only as far as its checkpoints."""
 
 
 class Loader:
@@ -156,11 +159,13 @@ class Loader:
         while not self._begin():
             if self._cleaned.wait(_BEGIN_AGAIN_S):
                 return
+        pause_s = _FIRST_TRIM_S
         while True:
             self._take_back()
-            if self._cleaned.wait(self._settings.trim_interval_s):
+            if self._cleaned.wait(min(pause_s, self._settings.trim_interval_s)):
                 return
             self._trimmer.trim()
+            pause_s *= 2
 
     def _take_back(self) -> None:
         """Put into the spool again what somebody wants to have tried once more."""

@@ -49,6 +49,6 @@ class LoaderSettings(BaseModel):
         gt=0,
         le=3600,
         description="Seconds between two clean-ups of the spool. Each takes a checkpoint of the embedded"
-        " store first, which makes all of it durable. After a power failure what came since the last is"
-        " stored again.",
+        " store first, which makes all of it durable. After a kill or a power failure what came since the"
+        " last is stored again. Soon after a start it is done more often.",
     )

@@ -97,9 +97,7 @@ class Batches:
             log.error("The log of batches is damaged; batches around the damage may be stored twice")
         doubted = self._book.distrust(self._boot_id)
         if doubted:
-            log.warning(
-                "The machine was restarted; batches not known to be safe will be repeated", batches=doubted
-            )
+            log.warning("Batches that are not known to be stored for good will be repeated", batches=doubted)
 
     def close(self) -> None:
         """Write what is owed, and close the file."""

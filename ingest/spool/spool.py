@@ -92,11 +92,11 @@ class Spool:
         """Held by `trim` and `close`: neither may happen during the other."""
         meta = read_meta(files, directory)
         self.boot_id = boot_id
-        """The machine's boot, by its kernel; None if that is not known."""
+        """Since when a batch that was stored is still in the store; None if that is not known."""
         self.previous_boot_id = meta.boot_id
-        """The machine's boot when the spool was last opened; None if that is not known."""
+        """The same when the spool was last opened; None if that is not known."""
         self.rebooted = meta.existed and (boot_id is None or meta.boot_id != boot_id)
-        """Whether the machine was started anew since; True as well if nobody can tell."""
+        """Whether that has changed; True as well if nobody can tell."""
         self._clock_ns = clock_ns
         self._room = DiskRoom(directory, settings, files=files, ticks_ns=ticks_ns)
         self._awake = AwakeClock(ticks_ns)
@@ -138,8 +138,12 @@ class Spool:
     ) -> Self:
         """Open a spool, making it if it is missing, and repair what the last process left behind.
 
-        `clock_ns` tells the time of day, `ticks_ns` how much of it passes: nobody can set that clock. Raises
-        SpoolLockedError if it is open elsewhere, SpoolError if it cannot be read or written.
+        `clock_ns` tells the time of day, `ticks_ns` how much of it passes: nobody can set that clock.
+        `boot_id` names the time since when the store still has what it was given: the machine's boot, or this
+        opening, if the store goes back to its last checkpoint at each start. What was finished in another is
+        unfinished again, unless a trim has covered it.
+
+        Raises SpoolLockedError if it is open elsewhere, SpoolError if it cannot be read or written.
         """
         metrics = SpoolMetrics(registry)
         files = files or Files()
@@ -302,7 +306,7 @@ class Spool:
     def unfinished_batches(self) -> list[Batch]:
         """Batches that are begun and not finished, in the order in which they were begun.
 
-        After a restart of the machine, those that were finished without being known as safe are among them:
+        Those that were finished during another boot (see `open`) without being known as safe are among them:
         the store has gone back to before them. `Batch.before_reboot` tells.
         """
         return self._batches.unfinished()

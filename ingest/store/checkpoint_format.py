@@ -18,7 +18,6 @@ from ingest.signals import Signal
 
 FOLDER_NAME = "checkpoint"
 FILE_NAME = "checkpoint.json"
-BOOT_NAME = "boot"
 PARTS_NAME = "parts"
 TAILS_NAME = "tails"
 LOGS_NAME = "deduplication_logs"

@@ -1,18 +1,21 @@
 """Checkpoints of an embedded store: moments at which all of it was on the disk, and the way back to the last.
 
-    checkpoints = Checkpoints(target, boot_id)
-    checkpoints.open(position)              # before the engine: after a power failure, the store goes back
+    checkpoints = Checkpoints(target)
+    checkpoints.open(position)              # before the engine: the store goes back
     ...
     draft = checkpoints.look(session)       # while nothing is inserted
     checkpoints.keep(draft, covered)        # now the spool may forget what is in it
 
 The engine syncs nothing, and removes what it has merged before the result is on the disk. So a power failure
-may take anything that was not synced, even of what was stored long ago, from each table something else. A
-checkpoint names the parts of every table, holds their files by a second name, and knows how long each table's
-record of tokens was. Whatever comes later is in the spool, and is stored again from there.
+may take anything that was not synced, even of what was stored long ago, from each table something else. And
+it notes a token before the part of that token has its name: killed in between, it has the token and no part,
+and passes over the batch when it is repeated. A checkpoint names the parts of every table, holds their files
+by a second name, and knows how long each table's record of tokens was. Whatever comes later is in the spool,
+and is stored again from there.
 
-The trap: the spool forgets only what a checkpoint covers, and after a change of the machine's boot the loader
-stores nothing before the store has gone back: both, or records are lost or doubled.
+The trap: the spool forgets only what a checkpoint covers, and trusts nothing else that was stored before it
+was opened; the loader stores nothing before the store has gone back. All three, or records are lost or
+doubled.
 """
 
 from __future__ import annotations
@@ -24,7 +27,6 @@ from pathlib import Path
 
 from ingest.signals import Signal
 from ingest.store.checkpoint_format import (
-    BOOT_NAME,
     FILE_NAME,
     FOLDER_NAME,
     PARTS_NAME,
@@ -35,7 +37,7 @@ from ingest.store.checkpoint_format import (
     decode,
     encode,
 )
-from ingest.store.durable import FileSystem, overwrite_durably, replace_durably
+from ingest.store.durable import FileSystem, replace_durably
 from ingest.store.engine import Session
 from ingest.store.errors import StoreUnavailableError
 from ingest.store.part_links import is_linked, link_part
@@ -45,8 +47,6 @@ from ingest.store.target import Embedded
 from ingest.store.token_tails import TokenTails
 
 _ATTEMPTS = 50
-_UNKNOWN_BOOT = "unknown"
-_BOOT_BYTES = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ class Position:
     cursor: int
     """The last record of a batch."""
     is_trusted: bool = False
-    """It counts on batches that may not be in the checkpoint, because they were stored during this boot."""
+    """It counts on batches that may not be in the checkpoint, because it was opened as one whose store keeps
+    what it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,10 @@ class Draft:
 class Checkpoints:
     """The checkpoints of one database of an embedded store. Used by one thread at a time."""
 
-    def __init__(
-        self, target: Embedded, boot_id: str | None, *, clock_ns: Callable[[], int] = time.time_ns
-    ) -> None:
-        """`boot_id` names the machine's boot; None if nobody knows, then each start counts as another."""
+    def __init__(self, target: Embedded, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._directory = target.directory.resolve()
         self._database = target.database
         self._folder = self._directory / FOLDER_NAME / target.database
-        self._boot_id = boot_id
         self._clock_ns = clock_ns
         self._tails = TokenTails(self._folder / TAILS_NAME)
         self._last: Checkpoint | None = None
@@ -90,7 +87,10 @@ class Checkpoints:
         self._disk: FileSystem | None = None
 
     def open(self, position: Mapping[Signal, Position]) -> PutBack | None:
-        """Make sure that the store is one that the spool can go on with; returns what had to be done.
+        """Have the store go back to the last checkpoint; returns what had to be done, None if there is none.
+
+        However the last process ended: one that was killed may have left an insert half done, and one that
+        stopped in good order has left a checkpoint of everything.
 
         The engine must not be open. Raises OSError; then nothing may be stored, and it can be called again.
         """
@@ -98,10 +98,8 @@ class Checkpoints:
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         self._disk = FileSystem(self._folder)
         self._last, self._unreadable = self._read()
-        done = None
-        if not self._is_same_boot():
-            done = self._go_back(position, self._disk)
-            overwrite_durably(self._folder / BOOT_NAME, self._boot_line())
+        # Not synced: whatever is lost of it, the next start goes back again.
+        done = self._go_back(position)
         clear(self._folder, self._last)
         if self._last is not None:
             self._before = {table.key: table.parts for table in self._last.tables}
@@ -195,25 +193,13 @@ class Checkpoints:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return None, f"the checkpoint cannot be read: {error}"
 
-    def _go_back(self, position: Mapping[Signal, Position], disk: FileSystem) -> PutBack | None:
+    def _go_back(self, position: Mapping[Signal, Position]) -> PutBack | None:
         if self._last is None:
             return PutBack(problems=[self._unreadable]) if self._unreadable else None
         strange = _strange(self._last, position)
         if strange:
             return PutBack(problems=[strange])
-        done = put_back(self._directory, self._last, self._folder)
-        disk.sync()
-        return done
-
-    def _is_same_boot(self) -> bool:
-        try:
-            noted = (self._folder / BOOT_NAME).read_bytes()
-        except FileNotFoundError:
-            return False
-        return self._boot_id is not None and noted == self._boot_line()
-
-    def _boot_line(self) -> bytes:
-        return f"{self._boot_id or _UNKNOWN_BOOT:<{_BOOT_BYTES}}\n".encode()
+        return put_back(self._directory, self._last, self._folder)
 
 
 def _is_same(last: Checkpoint, draft: Draft, covered: Mapping[Signal, int]) -> bool:
@@ -229,7 +215,7 @@ def _strange(checkpoint: Checkpoint, position: Mapping[Signal, Position]) -> str
     for signal, at in position.items():
         covered = checkpoint.covered.get(signal, 0)
         if at.is_trusted:
-            return f"{signal} was stored without checkpoints since the machine was started"
+            return f"{signal} was stored without checkpoints"
         if not at.safe_seq <= covered <= at.cursor:
             return (
                 f"the checkpoint is not of this spool: it covers {signal} up to {covered}, the spool needs"

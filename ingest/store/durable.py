@@ -69,19 +69,6 @@ def replace_durably(path: Path, content: bytes) -> None:
     sync_directory(path.parent)
 
 
-def overwrite_durably(path: Path, content: bytes) -> None:
-    """Write a file of a few bytes over itself, which needs no room once it is there. Raises OSError."""
-    made = not path.exists()
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        _write_all(handle, content)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    if made:
-        sync_directory(path.parent)
-
-
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable. Raises OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -4,8 +4,9 @@
 A migration is a numbered folder of statements, one object a file; what was applied is kept in
 `schema_migrations` with a checksum. Retention is no migration: it follows the settings at every start.
 
-The traps: statements must be repeatable (IF NOT EXISTS), because a crash may stop a migration half way; and a
-migration that was released is never edited, only followed by another.
+The traps: statements must be repeatable (IF NOT EXISTS), because a crash may stop a migration half way, and
+rows of an embedded store go back to what they were before it unless a checkpoint was taken since; a migration
+that was released is never edited, only followed by another.
 """
 
 from __future__ import annotations

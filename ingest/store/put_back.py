@@ -1,9 +1,9 @@
 """Puts the files of an embedded store back to what they were at a checkpoint. `ingest.store.checkpoints`
-calls it before the engine opens them, if the machine was started anew since.
+calls it before the engine opens them.
 
 After a power failure any file that is younger than the last checkpoint may be missing, empty or half there,
-each without the others; what it names is on the disk. Nothing here changes the checkpoint, so that whatever
-breaks this off, it is begun anew and ends the same.
+each without the others; after a kill a token may have no part. What the checkpoint names is on the disk.
+Nothing here changes the checkpoint, so that whatever breaks this off, it is begun anew and ends the same.
 
 The trap: a part that is put back may be one that a merge had made obsolete, and the merge's result is
 younger. Both in one folder would be read as the result alone, so what is not in the checkpoint is removed.
@@ -72,13 +72,13 @@ def _table(place: Path, table: KeptTable, folder: Path, done: PutBack) -> None:
             f"{table.name}: the checkpoint has lost {len(lost)} of {len(table.parts)} parts, {lost[0]} first"
         )
         return
+    younger = [each for each in place.iterdir() if is_part(each.name) and each.name not in table.parts]
+    for part in younger:  # first, because on a full disk the folders of the others need the room
+        remove_part(part)
     for name in broken:
         if (place / name).exists():
             remove_part(place / name)
         link_part(copies / table.parts[name].copy, place / name)
-    younger = [each for each in place.iterdir() if is_part(each.name) and each.name not in table.parts]
-    for part in younger:
-        remove_part(part)
     _forget_broken(place / DETACHED_NAME, table)
     if not _put_logs_back(place, table, folder / TAILS_NAME):
         done.forgetful.append(table.name)

@@ -21,7 +21,6 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from ingest.spool.boot import kernel_boot_id
 from ingest.spool.inspect import look
 from ingest.store.durable import sync_filesystem
 from ingest.store.target import Target
@@ -124,8 +123,8 @@ def _files(cut: Cut) -> Iterator[tuple[PurePosixPath, Path, int]]:
 
 
 def _waiting(spool: Path) -> Mapping[str, int]:
-    """What the copy holds that was not stored yet."""
-    found = look(spool, limit_bytes=0, boot_id=kernel_boot_id())
+    """What the copy holds that its store may not have."""
+    found = look(spool, limit_bytes=0, boot_id=None)
     return {each.signal.value: each.records_waiting for each in found.signals}
 
 

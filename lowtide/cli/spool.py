@@ -76,7 +76,7 @@ def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     if disk_low:
         run.note(f"Senders are told to come back: {disk_low}. Make room.")
     if repeated:
-        run.note(f"The machine was restarted; {repeated} batches are stored again.")
+        run.note(f"{repeated} batches came after the store's last checkpoint and are stored again.")
     _tell_of_quarantine(run, settings)
     columns = [
         Column("signal", "Signal"),
@@ -106,11 +106,13 @@ def _from_server(document: Any) -> PipelineAnswer:
 
 def _from_files(settings: Settings) -> tuple[Sequence[object], int, int, int]:
     from api.pipeline import instant
-    from ingest.spool.boot import kernel_boot_id
+    from ingest.loader.trust import trusted_since
     from ingest.spool.inspect import look
+    from lowtide.store_access import target_of
 
     limit_bytes = settings.spool.limit_bytes
-    found = look(_directory(settings), limit_bytes=limit_bytes, boot_id=kernel_boot_id())
+    boot_id = trusted_since(target_of(settings))
+    found = look(_directory(settings), limit_bytes=limit_bytes, boot_id=boot_id)
     rows = [
         {
             "signal": each.signal.value,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ingest.spool.boot import kernel_boot_id
+from ingest.loader.trust import trusted_since
 from ingest.spool.errors import SpoolError
 from ingest.spool.inspect import look
 from ingest.store.engine import Engine
@@ -142,7 +142,8 @@ class Examination:
         spool = spool_directory(self.settings)
         if not spool.is_dir():
             return [ok("loading", "There is no spool yet.")]
-        found = look(spool, limit_bytes=self.settings.spool.limit_bytes, boot_id=kernel_boot_id())
+        boot_id = trusted_since(target_of(self.settings))
+        found = look(spool, limit_bytes=self.settings.spool.limit_bytes, boot_id=boot_id)
         waiting = sum(each.records_waiting for each in found.signals)
         return service.check_loading(
             service.LoadingFacts(

@@ -158,7 +158,7 @@ class SpoolFacts:
     newest_ns: int
     """The latest time noted in it, or at which one of its files was written; 0 if there is none."""
     repeatable: int
-    """Batches that would be inserted again after a crash of the machine."""
+    """Batches that would be inserted again after a crash."""
     quarantined: int
     damaged: int
 
@@ -172,7 +172,7 @@ def spool_facts(spool: Path) -> SpoolFacts:
             if entry is not None:
                 book.apply(entry)
     written_ns = [path.stat().st_mtime_ns for path in (log, *spool.glob("*/*.seg")) if path.exists()]
-    book.distrust(b"\xff" * 16)  # no boot of any machine: what is not known to be safe
+    book.distrust(b"\xff" * 16)  # no boot of any: what is not known to be safe
     return SpoolFacts(
         spool=spool,
         newest_ns=max([book.last_id * 1000, *written_ns]),
@@ -237,7 +237,7 @@ def check_windows(facts: WindowFacts) -> list[Finding]:
             warning(
                 "deduplication",
                 f"{facts.repeatable} batches may be repeated, and a table remembers {least} inserts only.",
-                "Find out in the server's log why the spool is not cleaned up, before the machine restarts.",
+                "Find out in the server's log why the spool is not cleaned up, before it is restarted.",
             )
         ]
     return [

@@ -92,14 +92,18 @@ class ServerParts:
 
     def open_spool(self) -> None:
         """Open the spool, and start fetching what is compiled."""
+        from ingest.loader.trust import trusted_since
         from ingest.spool.spool import Spool
 
         threading.Thread(target=_prepare, name="prepare", daemon=True).start()
-        self._spool = Spool.open(spool_directory(self.settings), self.settings.spool, registry=self.registry)
+        self._spool = Spool.open(
+            spool_directory(self.settings), self.settings.spool, registry=self.registry,
+            boot_id=lambda: trusted_since(self.target),
+        )  # fmt: skip
 
     def open_engine(self) -> None:
         """Say where the store is, and that its tables are to be brought up to date when it is reached. An
-        embedded one is first put back to its last checkpoint if the machine was restarted.
+        embedded one is first put back to its last checkpoint.
         """
         from ingest.loader.going_back import open_checkpoints
         from ingest.store.engine import Engine

@@ -108,7 +108,7 @@ def _loader(state: PipelineState) -> Component:
         return Component(
             "loader",
             True,
-            f"the machine was restarted; it is storing {state.batches_to_repeat} batches again",
+            f"it is storing again {state.batches_to_repeat} batches that came after the last checkpoint",
         )
     return Component("loader", True, "it is storing what comes")
 

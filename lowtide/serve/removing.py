@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.loader.going_back import open_checkpoints
 from ingest.loader.loader import Loader
+from ingest.loader.trust import trusted_since
 from ingest.spool.spool import Spool
 from ingest.store.engine import Engine
 from ingest.store.migrate import migrate
@@ -59,7 +60,12 @@ def _everything_stored(settings: Settings, tell: Callable[[str], None]) -> Itera
         take_scratch(settings.data)
         closing.callback(leave_scratch)
         registry = CollectorRegistry()
-        spool = Spool.open(spool_directory(settings), settings.spool, registry=registry)
+        spool = Spool.open(
+            spool_directory(settings),
+            settings.spool,
+            registry=registry,
+            boot_id=lambda: trusted_since(target),
+        )
         closing.callback(spool.close)
         metrics = StoreMetrics(registry)
         checkpoints = open_checkpoints(spool, target, metrics)
@@ -82,5 +88,5 @@ def _everything_stored(settings: Settings, tell: Callable[[str], None]) -> Itera
         try:
             yield engine
         finally:
-            # Else the store would go back to what was there before, at the next start of the machine.
+            # Else the store would go back to what was there before, at the next start.
             loader.keep()

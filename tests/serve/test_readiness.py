@@ -79,7 +79,7 @@ async def test_what_a_restart_of_the_machine_costs_is_told() -> None:
         for one in await ReadinessReader(lambda: Phase.RUNNING, Store()).components(state)
     }
 
-    assert told["loader"] == (True, "the machine was restarted; it is storing 7 batches again")
+    assert told["loader"] == (True, "it is storing again 7 batches that came after the last checkpoint")
     assert told["store"][0]
     assert "3 parts" in told["store"][1]
 

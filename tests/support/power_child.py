@@ -32,6 +32,7 @@ from prometheus_client import CollectorRegistry
 from ingest.loader.going_back import open_checkpoints
 from ingest.loader.loader import Loader
 from ingest.loader.settings import LoaderSettings
+from ingest.loader.trust import trusted_since
 from ingest.signals import Signal
 from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
@@ -128,10 +129,11 @@ class Life:
         registry = CollectorRegistry()
         store_metrics = StoreMetrics(registry)
         self.directory = directory
-        self.spool = Spool.open(
-            directory / "spool", SpoolSettings(group_commit_ms=0), registry=registry, boot_id=lambda: boot
-        )
         target = Embedded(directory / "store")
+        self.spool = Spool.open(
+            directory / "spool", SpoolSettings(group_commit_ms=0), registry=registry,
+            boot_id=lambda: trusted_since(target) if protected else boot,
+        )  # fmt: skip
         self.checkpoints = open_checkpoints(self.spool, target, store_metrics) if protected else None
         self.engine = Engine(target, lambda session: migrate(session, StoreSettings()))
         self.engine.reach()

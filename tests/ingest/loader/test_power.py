@@ -213,6 +213,20 @@ def test_what_is_lost_is_stored_again(dead: Path, wanted: Rows, what: str) -> No
     assert answer["samples"]["put_back_parts"] > 0  # the merged ones
 
 
+@pytest.mark.parametrize("table", ["otel_logs", "activity_1s", "usage_1m"])
+def test_a_kill_between_a_token_and_its_part(dead: Path, wanted: Rows, table: str) -> None:
+    """The engine notes the token first. Where it is killed before the part has its name, it has the one and
+    not the other, and passes over the batch when it is repeated. The machine goes on running."""
+    (kept,) = (each for each in checkpoint_of(dead).tables if each.name == table)
+    newest = max(young_parts(dead, kept), key=lambda part: blocks(part.name)[2])
+    assert blocks(newest.name)[1] == blocks(newest.name)[2], "of one insert"
+    newest.rename(newest.with_name(f"tmp_insert_{newest.name}"))
+
+    answer = checked(dead, BOOTS[0])
+
+    assert differences(answer["rows"], wanted) == {}
+
+
 def test_going_back_may_be_broken_off(dead: Path, wanted: Rows) -> None:
     """By kills, and by another power failure while what was lost is stored again."""
     power_failure(dead, lambda _: "some", lambda _: "cut", seed=2)

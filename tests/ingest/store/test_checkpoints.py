@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 
 from ingest.signals import Signal
-from ingest.store.checkpoint_format import BOOT_NAME, LOGS_NAME, KeptTable
+from ingest.store.checkpoint_format import LOGS_NAME, KeptTable
 from ingest.store.checkpoints import Checkpoints, Draft, Position
 from ingest.store.durable import FileSystem, replace_durably
 from ingest.store.engine import Engine
 from ingest.store.errors import StoreUnavailableError
 from ingest.store.target import Embedded
 
-BOOT, OTHER_BOOT = (f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2))
 NOWHERE = {signal: Position(0, 0) for signal in Signal}
 COVERED = dict.fromkeys(Signal, 0)
 of_the_engine = pytest.mark.embedded("checkpoints are links to the files of an engine")
@@ -40,7 +39,7 @@ def target(store: Engine) -> Embedded:
 
 @pytest.fixture
 def checkpoints(target: Embedded) -> Iterator[Checkpoints]:
-    opened = Checkpoints(target, BOOT)
+    opened = Checkpoints(target)
     assert opened.open(NOWHERE) is None
     yield opened
     opened.close()
@@ -134,12 +133,12 @@ def test_a_number_that_is_given_again(target: Embedded, store: Engine, checkpoin
         draft = checkpoints.look(session)
         checkpoints.keep(draft, COVERED)
         first, second = of(draft).parts
+        again = Checkpoints(target)
+        again.open(NOWHERE)
         checksums = folder_of(target) / "parts" / of(draft).key / first / "checksums.txt"
         written = checksums.read_bytes()
         checksums.unlink()
         checksums.write_bytes(written)  # as another part with the same rows would have it
-        again = Checkpoints(target, BOOT)
-        again.open(NOWHERE)
 
         parts = of(again.look(session)).parts
 
@@ -152,7 +151,7 @@ def test_an_idle_start_takes_no_checkpoint(target: Embedded, store: Engine, chec
     with store.session() as session:
         insert(session, 1)
         checkpoints.keep(checkpoints.look(session), COVERED)
-        again = Checkpoints(target, BOOT)
+        again = Checkpoints(target)
         again.open(NOWHERE)
 
         assert not again.keep(again.look(session), COVERED)
@@ -214,33 +213,28 @@ def place(tmp_path: Path) -> Embedded:
     return Embedded(tmp_path / "store")
 
 
-def opened(place: Embedded, boot: str | None, position: dict[Signal, Position] = NOWHERE) -> Any:
-    checkpoints = Checkpoints(place, boot)
+def opened(place: Embedded, position: dict[Signal, Position] = NOWHERE) -> Any:
+    checkpoints = Checkpoints(place)
     try:
         return checkpoints.open(position)
     finally:
         checkpoints.close()
 
 
-def kept(place: Embedded, boot: str, covered: int) -> None:
-    checkpoints = Checkpoints(place, boot)
+def kept(place: Embedded, covered: int) -> None:
+    checkpoints = Checkpoints(place)
     checkpoints.open(NOWHERE)
     checkpoints.keep(Draft(()), dict.fromkeys(Signal, covered))
     checkpoints.close()
 
 
-def test_only_another_boot_makes_a_store_go_back(place: Embedded) -> None:
-    assert opened(place, BOOT) is None  # there is nothing to go back to
-    kept(place, BOOT, 0)
-    assert opened(place, BOOT) is None
-    assert opened(place, OTHER_BOOT) is not None
-    assert opened(place, OTHER_BOOT) is None
-
-
-def test_a_boot_that_nobody_knows_is_always_another(place: Embedded) -> None:
-    kept(place, BOOT, 0)
-    assert opened(place, None) is not None
-    assert opened(place, None) is not None
+def test_a_store_goes_back_at_each_start(place: Embedded) -> None:
+    assert opened(place) is None  # there is nothing to go back to
+    kept(place, 0)
+    for _ in range(2):
+        done = opened(place)
+        assert done is not None
+        assert done.problems == []
 
 
 @pytest.mark.parametrize(
@@ -248,35 +242,27 @@ def test_a_boot_that_nobody_knows_is_always_another(place: Embedded) -> None:
 )
 def test_a_checkpoint_of_another_spool(place: Embedded, safe_seq: int, cursor: int, *, fits: bool) -> None:
     """One that has already forgotten what is not in it, or that never had it."""
-    kept(place, BOOT, 5)
+    kept(place, 5)
 
-    done = opened(place, OTHER_BOOT, {signal: Position(safe_seq, cursor) for signal in Signal})
+    done = opened(place, {signal: Position(safe_seq, cursor) for signal in Signal})
 
     assert bool(done.problems) is not fits
 
 
 def test_a_spool_that_counts_on_what_came_later(place: Embedded) -> None:
-    """An earlier version ran, which takes no checkpoints."""
-    kept(place, BOOT, 5)
+    """It was opened as that of a server."""
+    kept(place, 5)
 
-    done = opened(place, OTHER_BOOT, {signal: Position(5, 9, is_trusted=True) for signal in Signal})
+    done = opened(place, {signal: Position(5, 9, is_trusted=True) for signal in Signal})
 
     assert "without checkpoints" in done.problems[0]
 
 
 def test_a_checkpoint_that_cannot_be_read(place: Embedded) -> None:
-    kept(place, BOOT, 0)
+    kept(place, 0)
     (folder_of(place) / "checkpoint.json").write_bytes(b"00000000\n{}")
 
-    assert "cannot be read" in opened(place, OTHER_BOOT).problems[0]
-    assert opened(place, OTHER_BOOT) is None
-
-
-def test_a_boot_noted_in_part_is_another(place: Embedded) -> None:
-    kept(place, BOOT, 0)
-    (folder_of(place) / BOOT_NAME).write_bytes(OTHER_BOOT[:10].encode())
-
-    assert opened(place, OTHER_BOOT) is not None
+    assert "cannot be read" in opened(place).problems[0]
 
 
 def test_a_small_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
