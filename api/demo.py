@@ -32,13 +32,16 @@ class Store(Protocol):
 
 
 class Play(Protocol):
-    """What the server knows of the demo beside the store. Both methods block."""
+    """What the server knows of the demo beside the store. All methods block."""
 
     def end(self) -> None:
         """End the demo this server plays itself, if it does."""
 
     def settle(self) -> bool:
         """Return once everything accepted by now is stored; False if that does not come about."""
+
+    def keep(self) -> None:
+        """Have the store be as it is now also after a kill."""
 
 
 class Progress(BaseModel):
@@ -92,6 +95,7 @@ class _Removal:
             self._play.end()
             with self._store.session() as session:
                 removal = remove_demo(session, settle=self._settle, tell=self._tell)
+            self._play.keep()
         finally:
             self.progress = None
             self._running.release()

@@ -29,17 +29,19 @@ class Ending(Protocol):
 
 
 class OwnDemo:
-    """What this server plays. `end` and `settle` block, and are called from threads."""
+    """What this server plays. `end`, `settle` and `keep` block, and are called from threads."""
 
     def __init__(
         self,
         state: Callable[[], PipelineState],
         is_stopping: Callable[[], bool],
+        keep: Callable[[], None] = lambda: None,
         *,
         settle_s: float = SETTLE_S,
     ) -> None:
         self._state = state
         self._is_stopping = is_stopping
+        self._keep = keep
         self._settle_s = settle_s
         self._playing: tuple[asyncio.AbstractEventLoop, Ending] | None = None
 
@@ -63,6 +65,10 @@ class OwnDemo:
                 return False
             time.sleep(_POLL_S)
         return True
+
+    def keep(self) -> None:
+        """Have the store be as it is now also after a kill."""
+        self._keep()
 
 
 def accepted(state: PipelineState) -> Mapping[str, int]:

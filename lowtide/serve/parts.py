@@ -59,7 +59,7 @@ class ServerParts:
         self.store_metrics = StoreMetrics(self.registry)
         self.phase = Phase.STARTING
         self.pipeline: PipelineReader | None = None
-        self.demo = OwnDemo(self.state, lambda: self.phase is Phase.STOPPING)
+        self.demo = OwnDemo(self.state, lambda: self.phase is Phase.STOPPING, self._keep)
         self._lock: InstanceLock | None = None
         self._tokens: LiveTokens | None = None
         self._secure: Secure | None = None
@@ -202,6 +202,9 @@ class ServerParts:
     def loader(self) -> Loader:
         """The running loader."""
         return _there(self._loader)
+
+    def _keep(self) -> None:
+        self.loader.keep()
 
     @property
     def snapshots(self) -> ServerSnapshots:

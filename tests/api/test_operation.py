@@ -209,6 +209,9 @@ class Play:
         self.done.append("settle")
         return self._settles
 
+    def keep(self) -> None:
+        self.done.append("keep")
+
 
 def removes(done: list[str]) -> Any:
     def remove(_: object, *, settle: Any, tell: object) -> Removal:
@@ -219,14 +222,14 @@ def removes(done: list[str]) -> Any:
     return remove
 
 
-def test_the_servers_own_demo_ends_and_is_stored_before_it_is_removed(
+def test_the_servers_own_demo_ends_and_is_stored_before_it_is_removed_for_good(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     play = Play()
     monkeypatch.setattr(api.demo, "remove_demo", removes(play.done))
     with client(demo_router(Sessions(), play)) as asking:
         assert asking.delete("/api/v1/demo").json() == {"rows": {}, "finished": False}
-    assert play.done == ["end", "settle", "remove"]
+    assert play.done == ["end", "settle", "remove", "keep"]
 
 
 def test_nothing_is_removed_while_accepted_telemetry_cannot_be_stored(
