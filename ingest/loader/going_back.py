@@ -7,9 +7,13 @@ store forgets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import structlog
 
 from ingest.signals import Signal
+from ingest.spool.inspect import positions_of
 from ingest.spool.spool import Spool
 from ingest.store.checkpoints import Checkpoints, Position
 from ingest.store.errors import StoreUnavailableError
@@ -28,15 +32,36 @@ def open_checkpoints(spool: Spool, target: Target, metrics: StoreMetrics) -> Che
     if not isinstance(target, Embedded):
         return None
     checkpoints = Checkpoints(target)
+    positions = {
+        signal: Position(spool.safe_seq(signal), spool.cursor(signal), is_trusted=spool.trusts_store(signal))
+        for signal in Signal
+    }
+    done = _go_back(checkpoints, positions, target)
+    if done is not None:
+        metrics.put_back(done)
+    metrics.watch(lambda: checkpoints.taken_at_ns)
+    return checkpoints
+
+
+def go_back(spool: Path, target: Embedded) -> None:
+    """Have the store go back beside a spool that is locked and not opened, for who copies both as they are.
+    Neither it nor the engine may be open.
+
+    Raises SpoolError, OSError, StoreUnavailableError.
+    """
+    if not (target.directory.is_dir() and spool.is_dir()):
+        return
+    checkpoints = Checkpoints(target)
+    positions = {signal: Position(safe, cursor) for signal, (safe, cursor) in positions_of(spool).items()}
+    _go_back(checkpoints, positions, target)
+    checkpoints.close()
+
+
+def _go_back(
+    checkpoints: Checkpoints, positions: Mapping[Signal, Position], target: Embedded
+) -> PutBack | None:
     try:
-        done = checkpoints.open(
-            {
-                signal: Position(
-                    spool.safe_seq(signal), spool.cursor(signal), is_trusted=spool.trusts_store(signal)
-                )
-                for signal in Signal
-            }
-        )
+        done = checkpoints.open(positions)
     except OSError as error:
         checkpoints.close()
         raise StoreUnavailableError(
@@ -44,9 +69,7 @@ def open_checkpoints(spool: Spool, target: Target, metrics: StoreMetrics) -> Che
         ) from error
     if done is not None:
         _tell(done)
-        metrics.put_back(done)
-    metrics.watch(lambda: checkpoints.taken_at_ns)
-    return checkpoints
+    return done
 
 
 def _tell(done: PutBack) -> None:

@@ -6,7 +6,7 @@ nobody writes does it mean that a process was killed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -174,6 +174,20 @@ def _read_book(directory: Path) -> tuple[Book, int]:
         else:
             book.apply(entry)
     return book, damaged
+
+
+def positions_of(directory: Path) -> Mapping[Signal, tuple[int, int]]:
+    """For each signal the last record that is stored for good, and the last that belongs to a batch.
+
+    Raises OSError, SpoolError if it is of a later version.
+    """
+    read_meta(Files(), directory)
+    book, _ = _read_book(directory)
+    found = {}
+    for signal in Signal:
+        first_seq = min((seq for seq, _ in segment_paths(directory / signal.value)), default=0)
+        found[signal] = (book.safe_seq(signal), max(book.cursor(signal), first_seq - 1))
+    return found
 
 
 def look(directory: Path, *, limit_bytes: int, boot_id: str | None) -> SpoolStatus:
