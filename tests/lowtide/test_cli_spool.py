@@ -45,6 +45,7 @@ def segments(data: Path) -> list[Path]:
 
 class TestStatus:
     def test_from_the_files_if_no_server_runs(self, spool: Spool, data: Path, lowtide: Command) -> None:
+        spool.trim(spool.trim_mark())
         spool.close()
 
         code, out, err = lowtide("spool", "status", "--data", str(data), "-o", "json")
@@ -58,6 +59,15 @@ class TestStatus:
         assert rows["metrics"]["retrying"] == ""
         assert "No server runs; read from its files. The spool takes 2" in err
         assert "of 8.0 GiB" in err
+
+    def test_what_no_checkpoint_has_is_stored_again(self, spool: Spool, data: Path, lowtide: Command) -> None:
+        spool.close()
+
+        _, out, err = lowtide("spool", "status", "--data", str(data), "-o", "json")
+
+        waiting = {row["signal"]: row["requests_waiting"] for row in json.loads(out)}
+        assert waiting == {"traces": 10, "metrics": 0, "logs": 1}
+        assert "1 batches came after the store's last checkpoint" in err
 
     def test_from_the_running_server(self, data: Path, lowtide: Command) -> None:
         answer = {
