@@ -34,8 +34,8 @@ _PATIENCE_S = 60.0
 _LAST_PATIENCE_S = 2.0
 """The same at the end, when it was waited for already."""
 _BEGIN_AGAIN_S = 2.0
-_FIRST_TRIM_S = 1.0
-"""After a start; then twice as long each time, up to the interval. A process that is killed soon after each
+_FIRST_TRIM = 0.1
+"""Of the interval, after a start; then twice as long each time. A process that is killed soon after each
 start gets on only as far as its checkpoints."""
 
 
@@ -159,13 +159,13 @@ class Loader:
         while not self._begin():
             if self._cleaned.wait(_BEGIN_AGAIN_S):
                 return
-        pause_s = _FIRST_TRIM_S
+        share = _FIRST_TRIM
         while True:
             self._take_back()
-            if self._cleaned.wait(min(pause_s, self._settings.trim_interval_s)):
+            if self._cleaned.wait(share * self._settings.trim_interval_s):
                 return
             self._trimmer.trim()
-            pause_s *= 2
+            share = min(1.0, 2 * share)
 
     def _take_back(self) -> None:
         """Put into the spool again what somebody wants to have tried once more."""

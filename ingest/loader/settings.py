@@ -50,5 +50,5 @@ class LoaderSettings(BaseModel):
         le=3600,
         description="Seconds between two clean-ups of the spool. Each takes a checkpoint of the embedded"
         " store first, which makes all of it durable. After a kill or a power failure what came since the"
-        " last is stored again. Soon after a start it is done more often.",
+        " last is stored again. Soon after a start it is done more often, first after a tenth of this.",
     )

@@ -21,6 +21,7 @@ from ingest.store.checkpoints import Draft
 from ingest.store.engine import Engine, Session
 
 NOW_NS = time.time_ns()
+SETTINGS = LoaderSettings(trim_interval_s=3600)
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -49,7 +50,7 @@ def request_body(traces: Callable[..., bytes], made: Any) -> bytes:
 
 
 def loader_of(spool: Spool, engine: Engine, checkpoints: Any, registry: CollectorRegistry) -> Loader:
-    return Loader(spool, engine, LoaderSettings(), registry=registry, checkpoints=checkpoints)
+    return Loader(spool, engine, SETTINGS, registry=registry, checkpoints=checkpoints)
 
 
 def test_what_is_forgotten_is_in_a_checkpoint(
