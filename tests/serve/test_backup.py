@@ -70,6 +70,7 @@ def test_under_load(launch: Any) -> None:
     assert not (data / "snapshot").exists()
 
 
+@pytest.mark.embedded("a server's store is not in the backup, and not of one moment with it")
 def test_a_killed_one(launch: Any, tmp_path: Path) -> None:
     """The engine was killed between a token and its part. So the backup has no more than the last checkpoint
     and what the spool gives back from there."""
