@@ -2,7 +2,9 @@
 signals.
 
 The trap: neither must fall between what an insert writes into a table and what it notes there, so the gate
-closes only when nobody is inside, and who comes meanwhile waits. An insert is never broken off.
+closes only when nobody is inside, and who comes meanwhile waits. An insert is never broken off. Once the
+store is known to be damaged, by an insert or by a look at it, nobody is let in and it does not close any
+more: a checkpoint or a backup would have the damage in it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from ingest.store.errors import StoreDamagedError
 
 
 class StillBusyError(Exception):
@@ -23,15 +27,19 @@ class Gate:
         self._changed = threading.Condition()
         self._inside = 0
         self._closing = False
+        self.damage = ""
+        """What is wrong with the store: the first StoreDamagedError of a block. Empty while nothing is."""
 
     @contextmanager
     def inserting(self) -> Iterator[None]:
-        """Wait until it is open, and hold it open for the block."""
+        """Wait until it is open, and hold it open for the block. Raises StoreDamagedError."""
         with self._changed:
             self._changed.wait_for(lambda: not self._closing)
+            self._check()
             self._inside += 1
         try:
-            yield
+            with self._noting():
+                yield
         finally:
             with self._changed:
                 self._inside -= 1
@@ -41,7 +49,7 @@ class Gate:
     def closed(self, timeout_s: float) -> Iterator[None]:
         """Let nobody in, wait until nobody is inside, and keep it so for the block. One thread at a time.
 
-        Raises StillBusyError if that takes too long; then it is open again.
+        Raises StillBusyError if that takes too long; then it is open again. Raises StoreDamagedError.
         """
         with self._changed:
             self._closing = True
@@ -49,8 +57,23 @@ class Gate:
             with self._changed:
                 if not self._changed.wait_for(lambda: not self._inside, timeout_s):
                     raise StillBusyError(f"an insert has been under way for more than {timeout_s:g} s")
-            yield
+                self._check()
+            with self._noting():
+                yield
         finally:
             with self._changed:
                 self._closing = False
                 self._changed.notify_all()
+
+    def _check(self) -> None:
+        if self.damage:
+            raise StoreDamagedError(self.damage)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreDamagedError as error:
+            with self._changed:
+                self.damage = self.damage or str(error)
+            raise

@@ -28,7 +28,7 @@ from ingest.loader.telemetry import LoaderMetrics
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolFullError, SpoolReadError
 from ingest.spool.spool import Batch, Spool, SpoolRecord
-from ingest.store.errors import StoreDecodeError, StoreError
+from ingest.store.errors import StoreDamagedError, StoreDecodeError, StoreError
 from ingest.store.otlp import Request
 from ingest.unfolded import unfolded_bytes
 
@@ -232,6 +232,8 @@ class Pipe:
         while True:
             try:
                 done = attempt()
+            except StoreDamagedError:
+                raise
             except (StoreError, SpoolFullError, SpoolReadError) as error:
                 self.status.error = f"could not {what}: {error}"
                 self.status.held_up_since_s = self.status.held_up_since_s or time.monotonic()

@@ -20,7 +20,7 @@ from ingest.spool.errors import SpoolError
 from ingest.spool.spool import Spool
 from ingest.store.checkpoints import Checkpoints, Draft
 from ingest.store.engine import Engine, Session
-from ingest.store.errors import StoreError, StoreUnavailableError
+from ingest.store.errors import StoreDamagedError, StoreError, StoreUnavailableError
 from ingest.store.sql import load_sql
 from ingest.store.telemetry import StoreMetrics
 
@@ -73,6 +73,8 @@ class Trimmer:
         try:
             with self._busy:
                 self._spool.trim(self._mark(self._patience_s if patience_s is None else patience_s))
+        except StoreDamagedError as error:
+            _log.error("There are no more checkpoints before the next start", error=str(error))
         except (StoreUnavailableError, StillBusyError) as error:
             _log.warning("The spool could not be cleaned up yet", error=str(error))
         except (OSError, StoreError, SpoolError):
@@ -87,9 +89,11 @@ class Trimmer:
 
     def failed(self) -> str:
         """Why nothing can ever be trimmed again; empty while it can."""
-        if self._checkpoints is None or not self._checkpoints.disk_failed:
-            return ""
-        return "making the store durable failed; repair the disk, then restart the machine"
+        if self._checkpoints is not None and self._checkpoints.disk_failed:
+            return "making the store durable failed; repair the disk, then restart the machine"
+        if self._gate.damage:
+            return f"{self._gate.damage}; the next start goes back to before that"
+        return ""
 
     def close(self) -> None:
         """Give the session back."""

@@ -13,6 +13,10 @@ and passes over the batch when it is repeated. A checkpoint names the parts of e
 by a second name, and knows how long each table's record of tokens was. Whatever comes later is in the spool,
 and is stored again from there.
 
+On a full disk it may also count a part as stored of which nothing but empty files is there. So what is new is
+measured before a checkpoint names it; with such a part there is no checkpoint, the process ends, and the next
+start goes back to before it.
+
 The trap: the spool forgets only what a checkpoint covers, and trusts nothing else that was stored before it
 was opened; the loader stores nothing before the store has gone back. All three, or records are lost or
 doubled.
@@ -39,8 +43,8 @@ from ingest.store.checkpoint_format import (
 )
 from ingest.store.durable import FileSystem, replace_durably
 from ingest.store.engine import Session
-from ingest.store.errors import StoreUnavailableError
-from ingest.store.part_links import is_linked, link_part
+from ingest.store.errors import StoreDamagedError, StoreUnavailableError
+from ingest.store.part_links import is_linked, is_whole, link_part
 from ingest.store.put_back import PutBack, clear, put_back
 from ingest.store.sql import load_sql
 from ingest.store.target import Embedded
@@ -108,7 +112,7 @@ class Checkpoints:
     def look(self, session: Session) -> Draft:
         """Note what the store is made of. Nothing may be inserted meanwhile; merges do not matter.
 
-        Raises StoreError, OSError.
+        Raises StoreDamagedError if a new part is not whole, StoreError, OSError.
         """
         found: dict[str, KeptTable] = {}
         for _ in range(_ATTEMPTS):
@@ -162,23 +166,30 @@ class Checkpoints:
 
     # --- looking
 
-    def _tables(self, session: Session) -> dict[str, tuple[Path, list[str]]]:
-        """Where each table lies, and its active parts."""
+    def _tables(self, session: Session) -> dict[str, tuple[Path, dict[str, int]]]:
+        """Where each table lies, and the bytes of its active parts."""
         rows = session.rows(load_sql("ingest.store", "active_parts"))
-        return {str(name): (Path(path), [str(part) for part in parts]) for name, path, parts in rows}
+        return {
+            str(name): (Path(path), {str(part): int(size) for part, size in found})
+            for name, path, found in rows
+        }
 
-    def _table(self, name: str, place: Path, parts: list[str]) -> KeptTable:
+    def _table(self, name: str, place: Path, parts: Mapping[str, int]) -> KeptTable:
         folder = place.resolve().relative_to(self._directory).as_posix()
         logs = self._tails.keep(place.name, place)
         copies = self._folder / PARTS_NAME / place.name
         copies.mkdir(exist_ok=True)
         linked = self._linked.setdefault(place.name, {})
         before = self._before.get(place.name, {})
-        for part in parts:
+        for part, size_bytes in parts.items():
             if part not in linked:
                 kept = before.get(part)
                 if kept is None or not is_linked(place / part, copies / kept.copy):
                     kept = _link(place / part, copies)
+                    if not is_whole(copies / kept.copy, size_bytes):
+                        raise StoreDamagedError(
+                            f"{name}: the engine counts part {part} as stored, and has not written all of it"
+                        )
                 linked[part] = kept
         return KeptTable(name, folder, {part: linked[part] for part in sorted(parts)}, logs)
 

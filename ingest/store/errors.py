@@ -7,6 +7,8 @@ the same statement is sent again.
     +-- StoreUnavailableError   no answer, overloaded, out of memory or disk for now (retryable)
     +-- StoreRefusedError       the engine refuses the statement or its data (permanent)
     |   +-- StoreDecodeError    it cannot read the data, and has looked at nothing else yet
+    +-- StoreDamagedError       files of the embedded store are not what the engine takes them for (until it
+    |                           goes back to its last checkpoint, at the next start)
     +-- StoreConfigError        the store is not what it must be, found at start-up (permanent)
 """
 
@@ -31,6 +33,11 @@ class StoreRefusedError(StoreError):
 
 class StoreDecodeError(StoreRefusedError):
     """The data is not what it should be, and was refused before any of it reached a table or a view."""
+
+
+class StoreDamagedError(StoreError):
+    """The embedded engine counts something as stored that is not on the disk. Whatever is repeated in this
+    process may be lost or doubled; a new start goes back to the last checkpoint, which is whole."""
 
 
 class StoreConfigError(StoreError):

@@ -22,7 +22,7 @@ from typing import Final
 
 from ingest.signals import Signal
 from ingest.store.engine import Engine, Session
-from ingest.store.errors import StoreConfigError
+from ingest.store.errors import StoreConfigError, StoreDamagedError, StoreError
 from ingest.store.plain import plain
 
 TABLES: Final = {Signal.TRACES: "otlp_traces", Signal.METRICS: "otlp_metrics", Signal.LOGS: "otlp_logs"}
@@ -61,6 +61,16 @@ _PINNED: Final[dict[str, str | int]] = {
     "parallel_view_processing": 0,
 }
 
+_ON_OUR_DISK: Final[dict[str, str | int]] = {
+    # An insert that ends in the middle for want of room may leave parts that are not whole (26.9). Enough for
+    # those of a large batch in all tables.
+    "min_free_disk_bytes_to_perform_insert": 64 * 1024 * 1024,
+}
+_STD_EXCEPTION: Final = 1001
+_FILE_SYSTEM: Final = "filesystem error"
+"""Of that code: a folder cannot be made or renamed. The engine (26.9) notes a token before it renames a part,
+and keeps it if that fails: the batch would be passed over when it is repeated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -88,14 +98,25 @@ class OtlpWriter:
 
         Returns when every table and rollup has it. Raises StoreUnavailableError, after which it may be
         stored, in part or not at all, and the same call must be repeated; StoreRefusedError if it never
-        will be, StoreDecodeError if none of it is and its data is why.
+        will be, StoreDecodeError if none of it is and its data is why; StoreDamagedError after which it
+        may be repeated in another process only.
         """
         session = self._opened()
-        schema = _schema(signal, embedded=self._engine.is_embedded)
-        settings = _PINNED | schema | {"insert_deduplication_token": token}
+        embedded = self._engine.is_embedded
+        schema = _schema(signal, embedded=embedded)
+        settings = (
+            _PINNED | (_ON_OUR_DISK if embedded else {}) | schema | {"insert_deduplication_token": token}
+        )
         payload = b"".join(_framed(signal, batch_id, requests))
         with self._inserting():
-            session.insert_raw(TABLES[signal], payload, fmt="Protobuf", settings=settings)
+            try:
+                session.insert_raw(TABLES[signal], payload, fmt="Protobuf", settings=settings)
+            except StoreError as error:
+                if embedded and error.code == _STD_EXCEPTION and _FILE_SYSTEM in str(error):
+                    raise StoreDamagedError(
+                        f"a file of the store could not be made or renamed: {error}", error.code
+                    ) from error
+                raise
 
     def holds(self, signal: Signal, batch_id: int) -> bool:
         """Whether a raw table has a row of a batch. Reads a column of all of them. Raises StoreError."""

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 _UNFINISHED = "tmp_"
 """The engine clears folders away whose names begin so."""
 _CHECKSUMS = "checksums.txt"
+_UNCOUNTED = frozenset({
+    _CHECKSUMS, "columns.txt", "columns_substreams.txt", "default_compression_codec.txt",
+    "metadata_version.txt",
+})  # fmt: skip
+"""Files that are not in a part's checksums, and so not in its size as the engine says it. Never empty."""
 
 
 def link_part(source: Path, target: Path) -> int:
@@ -47,6 +53,14 @@ def is_linked(part: Path, copy: Path) -> bool:
         return False
 
 
+def is_whole(part: Path, size_bytes: int) -> bool:
+    """Whether its files are as long as the engine says it wrote them (`bytes_on_disk`). Raises OSError."""
+    sizes = dict(_sizes(part))
+    return size_bytes == sum(size for name, size in sizes.items() if name not in _UNCOUNTED) and all(
+        size for name, size in sizes.items() if name in _UNCOUNTED
+    )
+
+
 def files_of(folder: Path) -> dict[str, int] | None:
     """The inodes of a part's files by their path in it; None if there is no such folder. Raises OSError."""
     try:
@@ -64,6 +78,15 @@ def _walk(folder: Path, prefix: str) -> list[tuple[str, int]]:
             else:
                 found.append((prefix + entry.name, entry.inode()))
     return found
+
+
+def _sizes(folder: Path) -> Iterator[tuple[str, int]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _sizes(folder / entry.name)
+            else:
+                yield entry.name, entry.stat(follow_symlinks=False).st_size
 
 
 def _link_all(source: Path, target: Path) -> int:

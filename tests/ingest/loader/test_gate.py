@@ -17,6 +17,7 @@ from ingest.signals import Signal
 from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
 from ingest.store.engine import Engine
+from ingest.store.errors import StoreDamagedError
 from ingest.store.target import Server
 
 
@@ -42,6 +43,28 @@ def test_the_gate_closes_when_nobody_is_inside() -> None:
     assert closed.wait(20)
     for thread in threads:
         thread.join()
+
+
+@pytest.mark.parametrize("by", ["an insert", "a look"])
+def test_a_damaged_store_is_left_alone(by: str) -> None:
+    gate = Gate()
+    with pytest.raises(StoreDamagedError), gate.inserting() if by == "an insert" else gate.closed(1):
+        raise StoreDamagedError("a part is not whole")
+
+    assert gate.damage == "a part is not whole"
+    with pytest.raises(StoreDamagedError), gate.closed(1):
+        pytest.fail("a checkpoint would have it")
+    with pytest.raises(StoreDamagedError), gate.inserting():
+        pytest.fail("it may be passed over")
+
+
+def test_another_error_is_no_damage() -> None:
+    gate = Gate()
+    with pytest.raises(ValueError, match="other"), gate.inserting():
+        raise ValueError("other")
+
+    with gate.closed(1):
+        assert gate.damage == ""
 
 
 def test_who_comes_while_it_is_closed_waits() -> None:

@@ -18,7 +18,7 @@ from ingest.signals import Signal
 from ingest.spool.errors import SpoolFullError, SpoolReadError
 from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
-from ingest.store.errors import StoreRefusedError, StoreUnavailableError
+from ingest.store.errors import StoreDamagedError, StoreRefusedError, StoreUnavailableError
 from ingest.unfolded import unfolded_bytes
 
 BODIES = [bytes([number]) * 10 for number in range(5)]
@@ -68,6 +68,17 @@ def test_a_batch_takes_no_more_memory_than_it_may(spool: Spool, writer: Any, loa
     load(spool, writer, LoaderSettings(interval_ms=0, batch_memory_bytes=limit))
 
     assert [len(bodies) for bodies in writer.stored.values()] == [2, 1, 1, 2]
+
+
+def test_an_insert_that_may_not_be_repeated_here(spool: Spool, writer: Any, load: Any, fill: Any) -> None:
+    fill(spool, BODIES)
+    writer.errors = [StoreDamagedError("a part has no name")]
+
+    pipe = load(spool, writer)
+
+    assert len(writer.attempts) == 1
+    assert "a part has no name" in pipe.status.failed
+    assert waiting(spool) == 5
 
 
 @pytest.mark.parametrize("keeps_first", [True, False])

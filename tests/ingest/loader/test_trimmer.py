@@ -19,6 +19,7 @@ from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
 from ingest.store.checkpoints import Draft
 from ingest.store.engine import Engine, Session
+from ingest.store.errors import StoreDamagedError
 
 NOW_NS = time.time_ns()
 SETTINGS = LoaderSettings(trim_interval_s=3600)
@@ -142,6 +143,22 @@ def test_a_disk_that_has_failed_ends_loading(spool: Spool, migrated: Engine) -> 
 
     assert "restart the machine" in loader.failed()
     loader.stop(20)
+
+
+def test_a_part_that_is_not_whole_ends_loading(
+    spool: Spool, migrated: Engine, tenant: str, request_body: bytes
+) -> None:
+    checkpoints = FakeCheckpoints(None, StoreDamagedError("t: part all_1_1_0"))
+    loader = loader_of(spool, migrated, checkpoints, CollectorRegistry())
+    loader.start()
+    spool.append(Signal.TRACES, tenant, request_body, items=1, received_ns=1).result()
+    assert not loader.stop(60)
+
+    assert "all_1_1_0" in loader.failed()
+    assert "goes back" in loader.failed()
+    loader.keep()  # there are no more
+    assert [each[Signal.TRACES] for each in checkpoints.covered] == [0]
+    assert spool.safe_seq(Signal.TRACES) == 0
 
 
 @pytest.mark.embedded("a part is harmed on the disk")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import Any
 import pytest
 
 from ingest.signals import Signal
-from ingest.store.checkpoint_format import LOGS_NAME, KeptTable
+from ingest.store.checkpoint_format import LOGS_NAME, KeptTable, decode, is_part
 from ingest.store.checkpoints import Checkpoints, Draft, Position
 from ingest.store.durable import FileSystem, replace_durably
 from ingest.store.engine import Engine
-from ingest.store.errors import StoreUnavailableError
+from ingest.store.errors import StoreDamagedError, StoreUnavailableError
 from ingest.store.target import Embedded
 
 NOWHERE = {signal: Position(0, 0) for signal in Signal}
@@ -100,6 +101,31 @@ def test_parts_and_tokens_agree_whatever_is_merged(
     finally:
         ended.set()
         merging.join()
+
+
+@of_the_engine
+@pytest.mark.parametrize("file", ["data.bin", "count.txt", "columns.txt", "checksums.txt"])
+def test_a_part_that_is_not_whole(
+    target: Embedded, store: Engine, checkpoints: Checkpoints, file: str
+) -> None:
+    """A full disk may leave empty files, and the engine goes by what it remembers of them."""
+    with store.session() as session:
+        insert(session, 1)
+        before = checkpoints.look(session)
+        checkpoints.keep(before, COVERED)
+        insert(session, 2)
+        place = target.directory / of(before).folder
+        broken = next(
+            path for path in place.iterdir() if is_part(path.name) and path.name not in of(before).parts
+        )
+        os.truncate(broken / file, 0)
+
+        for _ in range(2):
+            with pytest.raises(StoreDamagedError, match=f"t: .* {broken.name} "):
+                checkpoints.look(session)
+    # What was there before is still what a start goes back to.
+    last = decode((folder_of(target) / "checkpoint.json").read_bytes())
+    assert of(Draft(last.tables)).parts == of(before).parts
 
 
 @of_the_engine

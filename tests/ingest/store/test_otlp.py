@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from collector.check.check import TimeGate, check
 from ingest.signals import Signal
 from ingest.store.engine import Engine, Session
-from ingest.store.errors import StoreRefusedError
+from ingest.store.errors import StoreDamagedError, StoreError, StoreRefusedError, StoreUnavailableError
 from ingest.store.otlp import OtlpWriter, Request
 
 NOW_NS = time.time_ns()
@@ -33,6 +34,29 @@ def varint(value: int) -> bytes:
 def counts(session: Session, tenant: str) -> dict[str, int]:
     count = "SELECT count() FROM {table:Identifier} WHERE tenant = {tenant:String}"
     return {table: session.value(count, {"table": table, "tenant": tenant}) for table in TARGETS}
+
+
+@pytest.mark.parametrize("is_embedded", [True, False])
+@pytest.mark.parametrize(
+    ("error", "is_damage"),
+    [
+        (StoreRefusedError("filesystem error: in rename: No space left on device", 1001), True),
+        (StoreRefusedError("std::out_of_range", 1001), False),
+        (StoreUnavailableError("no room", 243), False),
+    ],
+)
+def test_a_part_that_gets_no_name(error: StoreError, *, is_damage: bool, is_embedded: bool) -> None:
+    """The engine has noted the token by then."""
+
+    def insert_raw(*_: object, **__: object) -> None:
+        raise error
+
+    session = SimpleNamespace(insert_raw=insert_raw)
+    writer = OtlpWriter(cast("Engine", SimpleNamespace(is_embedded=is_embedded, session=lambda: session)))
+    with pytest.raises(StoreError) as caught:
+        writer.insert(Signal.LOGS, 1, "token", [])
+
+    assert isinstance(caught.value, StoreDamagedError) is (is_damage and is_embedded)
 
 
 def test_the_same_batch_again_changes_nothing(
