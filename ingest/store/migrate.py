@@ -31,7 +31,14 @@ DEDUPLICATION_WINDOW = 100_000
 """Inserts that each table remembers: far more than can lie unfinished in the spool."""
 MIN_DEDUPLICATION_WINDOW = 10_000
 
-_TABLE_SETTINGS = f"non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}, ttl_only_drop_parts = 1"
+MERGED_AT_ONCE = 10
+"""Parts of like size that a merge waits for. Each merge costs a span nearly as much as inserting it did; with
+ten, a row is merged twice until it lies in a part of ten million."""
+
+_TABLE_SETTINGS = (
+    f"non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}, ttl_only_drop_parts = 1,"
+    f" min_parts_to_merge_at_once = {MERGED_AT_ONCE}"
+)
 _RETENTION = re.compile(
     r"CREATE TABLE IF NOT EXISTS (?P<table>\w+).*\nTTL (?P<ttl>[^\n]+ \+ INTERVAL (?P<days>\d+) DAY)",
     re.DOTALL,

@@ -58,7 +58,7 @@ _PINNED: Final[dict[str, str | int]] = {
     "min_insert_block_size_rows": _ROWS,
     "output_format_json_escape_forward_slashes": 0,
     "output_format_json_quote_64bit_integers": 0,
-    "parallel_view_processing": 0,
+    "parallel_view_processing": 1,
 }
 
 _ON_OUR_DISK: Final[dict[str, str | int]] = {
