@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ingest.compiled import address_of, compiled, part
 from ingest.signals import Signal
+from ingest.wire import extent_at, number_at
 
 RECORD_BYTES: Final = 900
 """A span, data point or log record with nothing in it: its rows, and its part in what is counted."""
@@ -154,46 +155,15 @@ def _load() -> Estimate:
 
 
 @part
-def _number(memory: Memory, at: int, end: int) -> tuple[int, int]:
-    """A varint, cut to 63 bits, and where it ended; negative if it does not."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if at == end:
-            return 0, -1
-        byte = int(memory[at])
-        at += 1
-        if shift < 63:
-            value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    return 0, -1
-
-
-@part
-def _extent(memory: Memory, at: int, end: int, wire: int) -> tuple[int, int]:
-    """How long a field's content is and where it begins, a varint being passed; negative if it is cut off."""
-    size = 0
-    if wire == 0:
-        _, at = _number(memory, at, end)
-    elif wire == 2:
-        size, at = _number(memory, at, end)
-    elif wire in (1, 5):
-        size = 8 if wire == 1 else 4
-    else:
-        at = -1
-    return size, at if size <= end - at else -1
-
-
-@part
 def _beside(memory: Memory, at: int, end: int) -> int:
     """What an attribute takes because its value is none of the simple ones."""
     if at < end and memory[at] == _KEY:
-        size, at = _extent(memory, at + 1, end, 2)
+        size, at = extent_at(memory, at + 1, end, 2)
         if at < 0:
             return 0
         at += size
     if at < end and memory[at] == _VALUE:
-        size, at = _extent(memory, at + 1, end, 2)
+        size, at = extent_at(memory, at + 1, end, 2)
         if at >= 0 and size > 1:
             if memory[at] in (_LIST, _MAP):
                 return size * NESTED_BYTES
@@ -245,10 +215,10 @@ def _estimate(
             depth -= 1
             message, end = messages[depth], ends[depth]
             continue
-        tag, at = _number(memory, at, end)
+        tag, at = number_at(memory, at, end)
         size = 0
         if at >= 0:
-            size, at = _extent(memory, at, end, tag & 7)
+            size, at = extent_at(memory, at, end, tag & 7)
         if at < 0:
             # Damage: all that is open ends here.
             _close(_SCOPE, counted)

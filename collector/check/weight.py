@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collector.check import walk
 from collector.check.tables import TABLES
-from ingest.compiled import address_of, compiled, part
+from ingest.compiled import address_of, compiled
 from ingest.signals import Signal
+from ingest.wire import extent_at, number_at
 
 # Each byte of a body is held as it came, in the parsed strings, and in what is written in the end.
 _COPIES: Final = 3
@@ -34,7 +35,6 @@ _GROUP: Final = (3, 4, 6, 7)  # its start and end, and what is no wire type
 _NOTHING: Final = -1
 _PACKED: Final = -2
 
-Memory: TypeAlias = Any
 Weigh: TypeAlias = Callable[[bytes, int, NDArray[np.int64], NDArray[np.int64]], int]
 _SIGNATURE: Final = "int64(Bytes(uint8, 1, 'C'), int64, int64[::1], int64[::1])"
 
@@ -57,35 +57,6 @@ def _children() -> NDArray[np.int64]:
     return children
 
 
-@part
-def _number(memory: Memory, at: int, end: int) -> tuple[int, int]:
-    """A varint, cut to 63 bits, and where it ended; negative if it does not."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if at == end:
-            return 0, -1
-        byte = int(memory[at])
-        at += 1
-        if shift < 63:
-            value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    return 0, -1
-
-
-@part
-def _extent(memory: Memory, at: int, end: int, wire: int) -> tuple[int, int]:
-    """How long a field's content is and where it begins, a varint being passed; negative if it is cut off."""
-    size = 0
-    if wire == walk.VARINT:
-        _, at = _number(memory, at, end)
-    elif wire == walk.DELIMITED:
-        size, at = _number(memory, at, end)
-    else:
-        size = 8 if wire == walk.FIXED64 else 4
-    return size, at if size <= end - at else -1
-
-
 def _weigh(body: bytes, root: int, children: NDArray[np.int64], sizes: NDArray[np.int64]) -> int:
     memory = address_of(body)
     child_of = address_of(children)
@@ -102,13 +73,13 @@ def _weigh(body: bytes, root: int, children: NDArray[np.int64], sizes: NDArray[n
             depth -= 1
             message, end = messages[depth], ends[depth]
             continue
-        tag, at = _number(memory, at, end)
+        tag, at = number_at(memory, at, end)
         wire = tag & 7
         if at >= 0 and wire in _GROUP:
             return int(total + (len(body) - at) // 2 * sizes.max())
         size = 0
         if at >= 0:
-            size, at = _extent(memory, at, end, wire)
+            size, at = extent_at(memory, at, end, wire)
         if at < 0 or depth == _DEPTH:
             return int(total)  # protobuf comes no further either
         number = tag >> 3
