@@ -36,8 +36,11 @@ THROWN = 395
 
 
 def metrics_of_every_kind(number: int) -> bytes:
-    """Beside use and histograms also what has a view of its own."""
+    """Beside use and histograms also what has a view of its own; all of series that nobody knows yet, since
+    those that are known are not stored again.
+    """
     request = ExportMetricsServiceRequest.FromString(power_child.body(Signal.METRICS, number))
+    request.resource_metrics[0].resource.attributes.add(key="request").value.int_value = number
     scope = request.resource_metrics[0].scope_metrics[0]
     exponential = scope.metrics.add(name="wait").exponential_histogram
     exponential.aggregation_temporality = 2
