@@ -23,6 +23,7 @@ The trap: a test must not close `engine`, nor open an engine on another director
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -33,11 +34,13 @@ from uuid import uuid4
 
 import hypothesis
 import pytest
+import structlog
 
 from ingest.store.engine import Engine, Session
 from ingest.store.migrate import migrate
 from ingest.store.settings import StoreSettings
 from ingest.store.target import Embedded
+from lowtide.logs import QUIET_LOGGERS
 from support import faults
 from support.certs import Pki
 from support.launcher import Launcher
@@ -70,6 +73,21 @@ def no_setting() -> Iterator[None]:
         for name in (STORE, faults.SHARE_VARIABLE, faults.SEED_VARIABLE):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Logging belongs to the process; a test that runs a command takes it over, and hands it back here."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    quiet = {name: logging.getLogger(name).level for name in QUIET_LOGGERS}
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, old in quiet.items():
+        logging.getLogger(name).setLevel(old)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

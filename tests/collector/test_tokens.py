@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -321,4 +322,4 @@ async def test_no_token_is_ever_logged(
         await asyncio.sleep(0.01)
 
     captured = capsys.readouterr()
-    assert "lt_" not in captured.out + captured.err
+    assert not re.search(r"\blt_", captured.out + captured.err)

@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,24 +15,6 @@ from hypothesis import strategies as st
 
 from lowtide.logs import configure_logs, redact
 from lowtide.redaction import MASK, is_secret_name
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """Logging belongs to the process; every test leaves it as it found it."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    levels = {
-        name: logging.getLogger(name).level
-        for name in ("uvicorn.access", "httpx2", "httpcore2", "asyncio", "numba")
-    }
-    yield
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, old in levels.items():
-        logging.getLogger(name).setLevel(old)
-    structlog.reset_defaults()
 
 
 class Terminal(io.StringIO):
