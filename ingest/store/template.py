@@ -1,7 +1,7 @@
 """Fills the placeholders of SQL files. `ingest.store.migrate` and `ingest.store.sql` render each statement.
 
 `${name}` stands for a value given by the caller or for the file `fragments/<name>.sql`;
-`${name(argument)}` for such a file with `$1` replaced. What repeats across tables - the type of an
+`${name(first, second)}` for such a file with `$1` and `$2` replaced. What repeats across tables - the type of an
 attribute, how a value becomes text, who a resource is - is written once that way. Nothing here ever comes
 from a user.
 """
@@ -27,11 +27,14 @@ def render(text: str, values: Mapping[str, str]) -> str:
 
 
 def _meaning(match: re.Match[str], values: Mapping[str, str]) -> str:
-    name, argument = match.group(1), match.group(2)
-    if argument is None and name in values:
+    name, arguments = match.group(1), match.group(2)
+    if arguments is None and name in values:
         return values[name]
     fragment = _fragment(name)
-    return fragment if argument is None else fragment.replace("$1", argument)
+    if arguments is not None:
+        for number, argument in enumerate(arguments.split(", "), 1):
+            fragment = fragment.replace(f"${number}", argument)
+    return fragment
 
 
 @cache

@@ -29,6 +29,10 @@ def test_values_and_fragments() -> None:
     assert render("TTL ${days} DAY", {"days": "9"}) == "TTL 9 DAY"
     assert render("${seconds(time_ns)}", {}) == render("${seconds($1)}", {}).replace("$1", "time_ns")
     assert "${" not in render("${key_values}", {})
+    several = render("${scopes_of(a_table, its_scopes, its_records)}", {})
+    assert "FROM a_table" in several
+    assert "arrayJoin(its_scopes)" in several
+    assert "AS its_records" in several
 
 
 @pytest.mark.parametrize("text", ["${nothing}", "${nothing(x)}"])

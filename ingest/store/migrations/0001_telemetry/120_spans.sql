@@ -3,11 +3,7 @@
 -- source: application, proxy (a sidecar's own span) or probe (a health check of the platform).
 CREATE TABLE IF NOT EXISTS spans
 (
-    ${resource_columns},
-    scope_name LowCardinality(String),
-    scope_version LowCardinality(String),
-    scope_attributes Map(LowCardinality(String), String),
-    scope_schema_url LowCardinality(String),
+    ${scoped_columns},
     trace_id String,
     span_id String,
     parent_span_id String,

@@ -35,21 +35,11 @@ SELECT
 FROM
 (
     SELECT
-        ${resource_names},
+        ${scoped_names},
         resource['telemetry.sdk.name'] = 'envoy' OR container IN ('istio-proxy', 'linkerd-proxy') AS is_proxy,
-        scope.name AS scope_name,
-        scope.version AS scope_version,
-        ${attributes_of(scope)} AS scope_attributes,
-        scope_schema_url,
         arrayJoin(spans) AS span
     FROM
     (
-        SELECT
-            ${resource_names},
-            arrayJoin(scope_spans) AS scope_entry,
-            tupleElement(scope_entry, 'scope') AS scope,
-            tupleElement(scope_entry, 'schema_url') AS scope_schema_url,
-            tupleElement(scope_entry, 'spans') AS spans
-        FROM trace_resources
+        ${scopes_of(trace_resources, scope_spans, spans)}
     )
 )

@@ -1,11 +1,7 @@
 -- One row per log record, with what the table and rollups behind it need. Keeps nothing.
 CREATE TABLE IF NOT EXISTS log_records
 (
-    ${resource_columns},
-    scope_name LowCardinality(String),
-    scope_version LowCardinality(String),
-    scope_attributes Map(LowCardinality(String), String),
-    scope_schema_url LowCardinality(String),
+    ${scoped_columns},
     time_ns UInt64,
     observed_ns UInt64,
     severity_number UInt8,

@@ -23,20 +23,10 @@ SELECT
 FROM
 (
     SELECT
-        ${resource_names},
-        scope.name AS scope_name,
-        scope.version AS scope_version,
-        ${attributes_of(scope)} AS scope_attributes,
-        scope_schema_url,
+        ${scoped_names},
         arrayJoin(log_records) AS record
     FROM
     (
-        SELECT
-            ${resource_names},
-            arrayJoin(scope_logs) AS scope_entry,
-            tupleElement(scope_entry, 'scope') AS scope,
-            tupleElement(scope_entry, 'schema_url') AS scope_schema_url,
-            tupleElement(scope_entry, 'log_records') AS log_records
-        FROM log_resources
+        ${scopes_of(log_resources, scope_logs, log_records)}
     )
 )

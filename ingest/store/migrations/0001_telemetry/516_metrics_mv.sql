@@ -19,20 +19,10 @@ SELECT
 FROM
 (
     SELECT
-        ${resource_names},
-        scope.name AS scope_name,
-        scope.version AS scope_version,
-        ${attributes_of(scope)} AS scope_attributes,
-        scope_schema_url,
+        ${scoped_names},
         arrayJoin(metrics) AS metric
     FROM
     (
-        SELECT
-            ${resource_names},
-            arrayJoin(scope_metrics) AS scope_entry,
-            tupleElement(scope_entry, 'scope') AS scope,
-            tupleElement(scope_entry, 'schema_url') AS scope_schema_url,
-            tupleElement(scope_entry, 'metrics') AS metrics
-        FROM metric_resources
+        ${scopes_of(metric_resources, scope_metrics, metrics)}
     )
 )
