@@ -30,16 +30,15 @@ RULES: Final[Mapping[str, Sequence[str]]] = {
     "metric_histograms": ["demo_by_series"],
     "metric_exponential_histograms": ["demo_by_series"],
     "metric_summaries": ["demo_by_series"],
-    "half_edges": ["demo_by_call", "demo_by_service"],
     "otel_traces_trace_id_ts": ["demo_by_trace"],
     "activity_1s": ["demo_by_service"],
     "red_1m": ["demo_by_service"],
     "telemetry_volume_1h": ["demo_by_service"],
     "usage_1m": ["demo_by_workload"],
     "nodes_1m": ["demo_by_node"],
-    "otel_logs": ["demo_by_attribute"],
+    "otel_logs": ["demo_by_resource"],
     "metric_series": ["demo_by_attribute"],
-    "otel_traces": ["demo_by_attribute"],
+    "otel_traces": ["demo_by_resource"],
     "workloads": ["demo_by_sender"],
 }
 """Every table that keeps telemetry, in the order of removal, with the queries that know the demo's rows in

@@ -29,12 +29,6 @@ class Retention(BaseModel):
     metrics_days: int = Field(
         default=90, ge=1, le=3650, description="Days that metric points are kept as they came."
     )
-    edges_days: int = Field(
-        default=90,
-        ge=1,
-        le=3650,
-        description="Days that the two sides of every call are kept. As long as the spans they belong to.",
-    )
     activity_days: int = Field(
         default=400,
         ge=1,

@@ -1,9 +1,9 @@
 """Fills the placeholders of SQL files. `ingest.store.migrate` and `ingest.store.sql` render each statement.
 
 `${name}` stands for a value given by the caller or for the file `fragments/<name>.sql`;
-`${name(first, second)}` for such a file with `$1` and `$2` replaced. What repeats across tables - the type of an
-attribute, how a value becomes text, who a resource is - is written once that way. Nothing here ever comes
-from a user.
+`${name(first, second)}` for such a file with `$1` and `$2` replaced. What repeats across tables - the type
+of an attribute, how a value becomes text, who a resource is - is written once that way. Nothing here ever
+comes from a user.
 """
 
 from __future__ import annotations

@@ -261,7 +261,7 @@ def slow_senders(attacker: Attacker) -> Iterator[None]:
 
 def test_each_gets_its_answer_and_nobody_else_notices(launch: Launcher) -> None:
     server = launch.serve(
-        "--set", "store.retention.traces_days=400", "--set", "store.retention.edges_days=400",
+        "--set", "store.retention.traces_days=400",
         "--set", "store.retention.logs_days=400", "--set", "store.retention.metrics_days=400",
         "--set", "collector.header_timeout_s=2", "--set", "collector.body_timeout_s=5",
     )  # fmt: skip

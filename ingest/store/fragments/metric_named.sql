@@ -2,7 +2,7 @@
 ${resource_names},
     scope_name,
     scope_version,
-    scope_attributes,
+    scope_json,
     scope_schema_url,
     name,
     description,

@@ -1,8 +1,9 @@
--- What every record of a resource shares.
+-- What every record of a resource shares. resource_json: its attributes as JSON, which is written once for a resource and
+-- not once for a record.
 _batch UInt64,
     tenant LowCardinality(String),
     received_ns UInt64,
-    resource Map(LowCardinality(String), String),
+    resource_json LowCardinality(String),
     resource_schema_url LowCardinality(String),
     ${identity_columns},
     service_namespace LowCardinality(String),

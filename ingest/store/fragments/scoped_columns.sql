@@ -2,5 +2,5 @@
 ${resource_columns},
     scope_name LowCardinality(String),
     scope_version LowCardinality(String),
-    scope_attributes Map(LowCardinality(String), String),
+    scope_json LowCardinality(String),
     scope_schema_url LowCardinality(String)

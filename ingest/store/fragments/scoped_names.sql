@@ -2,5 +2,5 @@
 ${resource_names},
         scope.name AS scope_name,
         scope.version AS scope_version,
-        ${attributes_of(scope)} AS scope_attributes,
+        CAST(toJSONString(${attributes_of(scope)}), 'LowCardinality(String)') AS scope_json,
         scope_schema_url

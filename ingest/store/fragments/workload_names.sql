@@ -1,6 +1,6 @@
 -- In the order of the kinds in identity.sql: the first that is known is what a resource is costed as.
 [
-            resource['k8s.deployment.name'], resource['k8s.statefulset.name'], resource['k8s.daemonset.name'],
-            resource['k8s.cronjob.name'], resource['k8s.job.name'], resource['k8s.replicaset.name'],
-            resource['faas.name'], resource['k8s.pod.name'], resource['service.name'], resource['k8s.node.name'],
-            resource['host.name']]
+            attribute('k8s.deployment.name'), attribute('k8s.statefulset.name'), attribute('k8s.daemonset.name'),
+            attribute('k8s.cronjob.name'), attribute('k8s.job.name'), attribute('k8s.replicaset.name'),
+            attribute('faas.name'), attribute('k8s.pod.name'), attribute('service.name'), attribute('k8s.node.name'),
+            attribute('host.name')]

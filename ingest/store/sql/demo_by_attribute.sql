@@ -1,2 +1,2 @@
--- Tables that keep resource attributes. Everything the demo sends is marked.
+-- Series, which keep resource attributes as a map. Everything the demo sends is marked.
 ResourceAttributes['lowtide.demo'] = 'true'

@@ -1,2 +1,4 @@
 -- Rows that are about whole traces of the exporter's naming. Run before the spans go.
-(tenant, TraceId) IN (SELECT tenant, TraceId FROM otel_traces WHERE ResourceAttributes['lowtide.demo'] = 'true')
+(tenant, TraceId) IN (
+    SELECT tenant, TraceId FROM otel_traces WHERE simpleJSONExtractString(ResourceJson, 'lowtide.demo') = 'true'
+)

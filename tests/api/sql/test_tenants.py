@@ -24,9 +24,9 @@ from ingest.store.errors import StoreError
 WORD = "kraken"
 SETTINGS = SqlSettings(max_execution_s=20)
 _TRACES = """
-INSERT INTO otel_traces (tenant, ServiceName, SpanName, TraceId, Timestamp, ResourceAttributes)
+INSERT INTO otel_traces (tenant, ServiceName, SpanName, TraceId, Timestamp, ResourceJson)
 SELECT {tenant:String}, {word:String}, {word:String}, {word:String} || toString(number), now64(9),
-    map('service.name', {word:String})
+    toJSONString(map('service.name', {word:String}))
 FROM numbers(20)
 """
 _SERIES = """

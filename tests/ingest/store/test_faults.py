@@ -169,7 +169,7 @@ def test_too_many_parts_in_any_table(tables: Callable[..., Engine]) -> None:
 
 def test_a_batch_of_more_days_than_an_insert_may_usually_have(tables: Callable[..., Engine]) -> None:
     """101 of them, each a partition, in every table; the engine's own limit is 100."""
-    year = Retention(traces_days=400, edges_days=400)
+    year = Retention(traces_days=400)
     engine = tables(StoreSettings(retention=year))
     draw = random.Random(1)
     requests = []

@@ -109,7 +109,7 @@ def test_words_and_attributes_can_be_searched(
 
     assert session.value(count + "hasToken(lower(Body), 'declined')", {"tenant": tenant}) == 1
     assert session.value(count + "has(LogAttributeItems, 'order=A-7')", {"tenant": tenant}) == 1
-    assert session.value(count + "has(ResourceAttributeItems, 'service.name=till')", {"tenant": tenant}) == 2
+    assert session.value(count + "ResourceAttributes['service.name'] = 'till'", {"tenant": tenant}) == 2
 
 
 def test_they_count_as_volume_and_name_a_workload(

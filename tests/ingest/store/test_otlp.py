@@ -20,7 +20,6 @@ TARGETS = (
     "otel_traces",
     "activity_1s",
     "red_1m",
-    "half_edges",
     "telemetry_volume_1h",
     "otel_traces_trace_id_ts",
 )

@@ -138,7 +138,7 @@ def test_what_both_sent_under_one_name_stays_in_the_rollups(
     assert not has_demo(session)
 
 
-@pytest.mark.parametrize("broken_at", ["half_edges", "metric_series", "otel_traces", "workloads"])
+@pytest.mark.parametrize("broken_at", ["metric_samples", "metric_series", "otel_traces", "workloads"])
 def test_a_removal_that_broke_off_is_finished_by_the_next(
     session: Session, tenant: str, send: Callable[..., None], broken_at: str
 ) -> None:
@@ -211,22 +211,6 @@ def test_an_insert_that_was_under_way_is_waited_for(
     assert removed.finished
     assert removed.rows["otel_traces"] == 7
     assert contents(session, tenant) == before
-
-
-def test_calls_of_the_demo_are_known_without_their_spans(
-    session: Session, tenant: str, send: Callable[..., None]
-) -> None:
-    send("quote")
-    before = contents(session, tenant)
-    send("tax", DEMO)
-    session.execute(
-        "ALTER TABLE otel_traces DELETE WHERE ResourceAttributes['lowtide.demo'] = 'true'",
-        settings={"mutations_sync": 2},
-    )
-
-    remove_demo(session)
-
-    assert contents(session, tenant)["half_edges"] == before["half_edges"]
 
 
 def test_parts_of_the_demo_alone_are_dropped_and_shared_ones_rewritten(

@@ -2,6 +2,7 @@
 CREATE TABLE IF NOT EXISTS trace_resources
 (
     ${resource_columns},
+    resource Map(LowCardinality(String), String),
     scope_spans ${scope_spans}
 )
 ENGINE = Null

@@ -1,10 +1,11 @@
 -- Unfolds the spans of a resource.
 CREATE MATERIALIZED VIEW IF NOT EXISTS spans_mv TO spans AS
+WITH ${in_resource(resource_json)}
 SELECT
     ${resource_names},
     scope_name,
     scope_version,
-    scope_attributes,
+    scope_json,
     scope_schema_url,
     lower(hex(span.trace_id)) AS trace_id,
     lower(hex(span.span_id)) AS span_id,
@@ -27,16 +28,11 @@ SELECT
     span.links.trace_state AS link_trace_states,
     arrayMap(link -> ${attribute_map(link)}, span.links.attributes) AS link_attributes,
     ${weight(span.trace_state)} AS weight,
-    multiIf(
-        is_proxy, 'proxy',
-        kind = 2 AND (startsWith(attributes['user_agent.original'], 'kube-probe')
-            OR startsWith(attributes['http.user_agent'], 'kube-probe')), 'probe',
-        'application') AS source
+    ${source} AS source
 FROM
 (
     SELECT
         ${scoped_names},
-        resource['telemetry.sdk.name'] = 'envoy' OR container IN ('istio-proxy', 'linkerd-proxy') AS is_proxy,
         arrayJoin(spans) AS span
     FROM
     (

@@ -12,10 +12,9 @@ CREATE TABLE IF NOT EXISTS otel_traces
     SpanName LowCardinality(String) CODEC(ZSTD(1)),
     SpanKind LowCardinality(String) CODEC(ZSTD(1)),
     ServiceName LowCardinality(String) CODEC(ZSTD(1)),
-    ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    ${json_columns},
     ScopeName LowCardinality(String) CODEC(ZSTD(1)),
     ScopeVersion LowCardinality(String) CODEC(ZSTD(1)),
-    ScopeAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     ScopeSchemaUrl LowCardinality(String) CODEC(ZSTD(1)),
     ResourceSchemaUrl LowCardinality(String) CODEC(ZSTD(1)),
     SpanAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
@@ -36,9 +35,7 @@ CREATE TABLE IF NOT EXISTS otel_traces
     ) CODEC(ZSTD(1)),
     INDEX trace_ids TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
     SpanAttributeItems Array(String) ALIAS ${items(SpanAttributes)},
-    ResourceAttributeItems Array(String) ALIAS ${items(ResourceAttributes)},
     INDEX span_attribute_items SpanAttributeItems TYPE text(tokenizer = 'array'),
-    INDEX resource_attribute_items ResourceAttributeItems TYPE text(tokenizer = 'array'),
     INDEX durations Duration TYPE minmax GRANULARITY 1
 )
 ENGINE = ${merge_tree}

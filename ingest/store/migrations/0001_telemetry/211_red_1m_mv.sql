@@ -18,7 +18,7 @@ FROM
 (
     SELECT
         *,
-        ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'][kind + 1] AS kind_name,
+        ${kinds}[kind + 1] AS kind_name,
         end_ns - start_ns AS busy
     FROM spans
     WHERE ${is_request}

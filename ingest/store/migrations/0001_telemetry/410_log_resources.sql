@@ -2,6 +2,7 @@
 CREATE TABLE IF NOT EXISTS log_resources
 (
     ${resource_columns},
+    resource Map(LowCardinality(String), String),
     scope_logs ${scope_logs}
 )
 ENGINE = Null

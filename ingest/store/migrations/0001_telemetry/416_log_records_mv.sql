@@ -4,7 +4,7 @@ SELECT
     ${resource_names},
     scope_name,
     scope_version,
-    scope_attributes,
+    scope_json,
     scope_schema_url,
     multiIf(
         record.time_unix_nano > 0, record.time_unix_nano,

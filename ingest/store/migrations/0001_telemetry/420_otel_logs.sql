@@ -14,18 +14,15 @@ CREATE TABLE IF NOT EXISTS otel_logs
     ServiceName LowCardinality(String) CODEC(ZSTD(1)),
     Body String CODEC(ZSTD(1)),
     ResourceSchemaUrl LowCardinality(String) CODEC(ZSTD(1)),
-    ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    ${json_columns},
     ScopeSchemaUrl LowCardinality(String) CODEC(ZSTD(1)),
     ScopeName LowCardinality(String) CODEC(ZSTD(1)),
     ScopeVersion LowCardinality(String) CODEC(ZSTD(1)),
-    ScopeAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     LogAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     EventName LowCardinality(String) CODEC(ZSTD(1)),
     LogAttributeItems Array(String) ALIAS ${items(LogAttributes)},
-    ResourceAttributeItems Array(String) ALIAS ${items(ResourceAttributes)},
     INDEX trace_ids TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX log_attribute_items LogAttributeItems TYPE text(tokenizer = 'array'),
-    INDEX resource_attribute_items ResourceAttributeItems TYPE text(tokenizer = 'array'),
     INDEX words lower(Body) TYPE text(tokenizer = 'splitByNonAlpha')
 )
 ENGINE = ${merge_tree}

@@ -12,11 +12,11 @@ SELECT
     service_name AS ServiceName,
     body AS Body,
     resource_schema_url AS ResourceSchemaUrl,
-    resource AS ResourceAttributes,
+    resource_json AS ResourceJson,
     scope_schema_url AS ScopeSchemaUrl,
     scope_name AS ScopeName,
     scope_version AS ScopeVersion,
-    scope_attributes AS ScopeAttributes,
+    scope_json AS ScopeJson,
     attributes AS LogAttributes,
     event_name AS EventName
 FROM log_records

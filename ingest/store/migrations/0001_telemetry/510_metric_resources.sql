@@ -2,6 +2,7 @@
 CREATE TABLE IF NOT EXISTS metric_resources
 (
     ${resource_columns},
+    resource Map(LowCardinality(String), String),
     scope_metrics ${scope_metrics}
 )
 ENGINE = Null

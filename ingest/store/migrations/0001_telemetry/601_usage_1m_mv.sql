@@ -29,13 +29,14 @@ SELECT
     sumIf(value, name = 'process.cpu.time' AND is_delta) AS cpu_time_s_delta
 FROM
 (
+    WITH ${in_resource(resource_json)}
     SELECT
         *,
         container AS own_container,
         if(attributes['network.io.direction'] != '', attributes['network.io.direction'], attributes['direction'])
             AS direction,
         if(attributes['cpu.mode'] != '', attributes['cpu.mode'], attributes['state']) AS cpu_mode,
-        if(resource['process.pid'] != '', resource['process.pid'], attributes['process.pid']) AS process_id,
+        if(attribute('process.pid') != '', attribute('process.pid'), attributes['process.pid']) AS process_id,
         arrayFirst(found -> found != '',
             [attributes['interface'], attributes['network.interface.name'], attributes['device']]) AS interface,
         kind = 'sum' AND temporality = 1 AS is_delta

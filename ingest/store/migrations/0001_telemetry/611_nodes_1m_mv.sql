@@ -21,12 +21,13 @@ SELECT
     countIf(is_memory_usage) AS memory_usage_samples
 FROM
 (
+    WITH ${in_resource(resource_json)}
     SELECT
         *,
-        resource['cloud.provider'] AS provider,
-        resource['cloud.region'] AS region,
-        resource['cloud.availability_zone'] AS zone,
-        if(resource['host.type'] != '', resource['host.type'], resource['k8s.node.label.node.kubernetes.io/instance-type'])
+        attribute('cloud.provider') AS provider,
+        attribute('cloud.region') AS region,
+        attribute('cloud.availability_zone') AS zone,
+        if(attribute('host.type') != '', attribute('host.type'), attribute('k8s.node.label.node.kubernetes.io/instance-type'))
             AS host_type,
         if(attributes['cpu.mode'] != '', attributes['cpu.mode'], attributes['state']) AS cpu_mode,
         name = 'k8s.node.memory.working_set' OR (name = 'system.memory.usage'

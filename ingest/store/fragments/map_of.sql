@@ -1,0 +1,2 @@
+-- Attributes that $1 holds as JSON.
+JSONExtract($1, 'Map(LowCardinality(String), String)')
