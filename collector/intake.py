@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
@@ -23,6 +22,7 @@ from collector.check.series import SeriesLimit
 from collector.codecs import Encoding, inflate
 from collector.door import Arrival, Caller, Door, Form, Transport
 from collector.errors import BadRequestError, CollectorError
+from collector.needs import Check, CheckResult, Look, Spool
 from collector.rates import Rates
 from collector.refusals import (
     ForbiddenError,
@@ -101,59 +101,6 @@ class _Seen:
     """None: that takes a closer look."""
 
 
-class CheckResult(Protocol):
-    """What the check says: the body to store, how many records are in it, how many were refused and why."""
-
-    @property
-    def body(self) -> bytes:
-        """OTLP protobuf without the refused records."""
-
-    @property
-    def items(self) -> int:
-        """Records in `body`."""
-
-    @property
-    def rejected(self) -> int:
-        """Records that were taken out."""
-
-    @property
-    def reason(self) -> str:
-        """Why they were, for the sender; empty if none was."""
-
-    @property
-    def warning(self) -> str:
-        """What the sender should know although nothing was refused; mostly empty."""
-
-    @property
-    def timed(self) -> bool:
-        """Whether every record in `body` carries a time."""
-
-    @property
-    def dropped(self) -> int:
-        """Attributes that were left out."""
-
-    @property
-    def hashed(self) -> int:
-        """Attributes that were replaced by a digest."""
-
-
-class Look(Protocol):
-    """Looks at one OTLP request, quickly."""
-
-    def __call__(self, signal: Signal, body: bytes, *, now_ns: int) -> CheckResult | None:
-        """The result if the request is as it should be; None if that takes a closer look, the check.
-
-        `body` is protobuf, `now_ns` the time of arrival. Called on the loop or in a thread.
-        """
-
-
-class Check(Protocol):
-    """Checks one OTLP request, and repairs it. Raises BadRequestError or TooLargeError."""
-
-    def __call__(self, signal: Signal, body: bytes, *, now_ns: int) -> CheckResult:
-        """As for `Look`, but takes time and memory. Called in a thread, one at a time."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Limited:
     """A result without the points of series that a tenant may not begin."""
@@ -168,43 +115,6 @@ class _Limited:
     hashed: int
     limited: int
     """Of the rejected."""
-
-
-class Spool(Protocol):
-    """The part of the spool that the collector needs."""
-
-    def check_room(self, signal: Signal) -> None:
-        """Raises SpoolFullError, SpoolDiskLowError or SpoolFailedError while nothing can be taken. Quick."""
-
-    def append(
-        self, signal: Signal, tenant: str, body: bytes, *, items: int, received_ns: int
-    ) -> Future[int]:
-        """Resolves when the body is on disk, and is never cancelled.
-
-        Raises, or resolves to, SpoolFullError or SpoolFailedError.
-        """
-
-    def append_once(
-        self,
-        signal: Signal,
-        tenant: str,
-        body: bytes,
-        *,
-        items: int,
-        received_ns: int,
-        digest: bytes,
-        reply: bytes,
-    ) -> Receipt:
-        """As `append`, unless the request with this digest was received before."""
-
-    def recall(self, signal: Signal, digest: bytes) -> Receipt | None:
-        """What became of the request with a digest; None if it is not remembered. Never blocks."""
-
-    def reply(self, receipt: Receipt) -> bytes | None:
-        """What was given as `reply` the first time; None if nobody knows. May read the disk.
-
-        Raises SpoolReadError.
-        """
 
 
 class Intake:

@@ -28,8 +28,9 @@ from collector.errors import CollectorError
 from collector.grpc_server import GrpcReceiver
 from collector.http import HttpApp, HttpListener
 from collector.http_protocol import SPARE_CONNECTIONS
-from collector.intake import Intake, Spool
+from collector.intake import Intake
 from collector.listen import Endpoint, bound_socket, host_port
+from collector.needs import Spool
 from collector.otlp_json import request_from_json
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry

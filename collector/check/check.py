@@ -29,7 +29,6 @@ from collector.errors import BadRequestError, CollectorError
 from collector.refusals import TooLargeError
 from ingest import unfolded
 from ingest.signals import Signal
-from ingest.unfolded import most_unfolded_bytes, unfolded_bytes
 
 __all__ = ["Checked", "TimeGate", "check", "look", "warm_up"]
 
@@ -112,9 +111,9 @@ def check(
 
 
 def _storable(signal: Signal, checked: Checked, store_bytes: int | None) -> Checked:
-    if store_bytes is None or most_unfolded_bytes(len(checked.body), checked.items) <= store_bytes:
+    if store_bytes is None or unfolded.most_unfolded_bytes(len(checked.body), checked.items) <= store_bytes:
         return checked
-    if (needed := unfolded_bytes(signal, checked.body)) > store_bytes:
+    if (needed := unfolded.unfolded_bytes(signal, checked.body)) > store_bytes:
         raise TooLargeError(
             f"storing the request would take some {needed >> 20} MiB of memory, {store_bytes >> 20} MiB are"
             " allowed: what a resource and scope say is stored with each of their records. Send fewer records"

@@ -18,6 +18,8 @@ future has resolved is checksummed and fsynced. `docs/spool.md` has the format a
 The traps: a batch is never made of other records or given another token than the first time, not even after
 a crash: `unfinished_batches` come first. And a mark is taken before the store is looked at, never after: what
 finishes in between is not covered.
+
+Longer than most modules: it is the whole face of the spool, and does nothing itself but pass on.
 """
 
 from __future__ import annotations

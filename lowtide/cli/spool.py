@@ -76,7 +76,8 @@ def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     if disk_low:
         run.note(f"Senders are told to come back: {disk_low}. Make room.")
     if repeated:
-        run.note(f"{repeated} batches came after the store's last checkpoint and are stored again.")
+        came = "1 batch" if repeated == 1 else f"{repeated} batches"
+        run.note(f"{came} came after the store's last checkpoint; what came then is stored again.")
     _tell_of_quarantine(run, settings)
     columns = [
         Column("signal", "Signal"),

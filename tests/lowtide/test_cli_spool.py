@@ -67,7 +67,7 @@ class TestStatus:
 
         waiting = {row["signal"]: row["requests_waiting"] for row in json.loads(out)}
         assert waiting == {"traces": 10, "metrics": 0, "logs": 1}
-        assert "1 batches came after the store's last checkpoint" in err
+        assert "1 batch came after the store's last checkpoint" in err
 
     def test_from_the_running_server(self, data: Path, lowtide: Command) -> None:
         answer = {
