@@ -7,6 +7,7 @@ is given less to do, on one core of the same machine while the engine merges on 
 
 from __future__ import annotations
 
+import json
 import resource
 import tempfile
 import time
@@ -38,7 +39,7 @@ _TIME = pa.timestamp("ns", "UTC")
 SCHEMA = pa.schema([
     ("Timestamp", _TIME), ("TraceId", pa.string()), ("SpanId", pa.string()), ("ParentSpanId", pa.string()),
     ("SpanName", pa.string()), ("SpanKind", pa.string()), ("ServiceName", pa.string()),
-    ("ResourceAttributes", _ATTRIBUTES), ("SpanAttributes", _ATTRIBUTES), ("Duration", pa.uint64()),
+    ("ResourceJson", pa.string()), ("SpanAttributes", _ATTRIBUTES), ("Duration", pa.uint64()),
     ("StatusCode", pa.string()), ("StatusMessage", pa.string()),
     ("Events.Timestamp", pa.list_(_TIME)), ("Events.Name", pa.list_(pa.string())),
     ("Events.Attributes", pa.list_(_ATTRIBUTES)),
@@ -67,7 +68,7 @@ def _one(load: Load, spans: int) -> dict[str, Any]:
                 with pa.ipc.new_stream(sink, SCHEMA) as writer:
                     writer.write_table(table)
                 session.insert_raw(
-                    "otel_traces", sink.getvalue().to_pybytes(), fmt="ArrowStream", settings={}
+                    "otel_traces", [sink.getvalue().to_pybytes()], fmt="ArrowStream", settings={}
                 )
             took_s, used = time.monotonic() - started, _cpu_s() - used
             items = len(bodies) * load.items
@@ -84,8 +85,8 @@ def _one(load: Load, spans: int) -> dict[str, Any]:
 def rows_of(body: bytes) -> Iterable[dict[str, Any]]:
     """A row for each span of a request."""
     for entry in ExportTraceServiceRequest.FromString(body).resource_spans:
-        resource_attributes = _pairs(entry.resource.attributes)
-        service = dict(resource_attributes).get("service.name", "")
+        resource = dict(_pairs(entry.resource.attributes))
+        resource_json = json.dumps(resource)
         for scope in entry.scope_spans:
             for span in scope.spans:
                 yield {
@@ -95,8 +96,8 @@ def rows_of(body: bytes) -> Iterable[dict[str, Any]]:
                     "ParentSpanId": span.parent_span_id.hex(),
                     "SpanName": span.name,
                     "SpanKind": KINDS[span.kind],
-                    "ServiceName": service,
-                    "ResourceAttributes": resource_attributes,
+                    "ServiceName": resource.get("service.name", ""),
+                    "ResourceJson": resource_json,
                     "SpanAttributes": _pairs(span.attributes),
                     "Duration": span.end_time_unix_nano - span.start_time_unix_nano,
                     "StatusCode": STATUS[span.status.code],

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -31,6 +31,7 @@ from ingest.store.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from ingest.store.handover import Handover
 from ingest.store.target import DATABASE_NAME, Embedded, Server, Target
 
 # The driver logs what it raises; whoever catches it says it once.
@@ -96,9 +97,10 @@ class Session:
     """One conversation with the store. Close it, or use it in a `with` block; not from two threads at
     once."""
 
-    def __init__(self, client: Client, on_close: Callable[[Session], None]) -> None:
+    def __init__(self, client: Client, on_close: Callable[[Session], None], *, is_embedded: bool) -> None:
         self._open_client: Client | None = client
         self._on_close = on_close
+        self._handover = Handover() if is_embedded else None
 
     @property
     def _client(self) -> Client:
@@ -147,10 +149,15 @@ class Session:
         with _translated():
             self._client.command(sql, parameters=dict(params or {}), settings=dict(settings or {}))
 
-    def insert_raw(self, table: str, payload: bytes, *, fmt: str, settings: Settings) -> None:
-        """INSERT of serialised data in a format of ClickHouse's. Raises StoreError."""
+    def insert_raw(self, table: str, pieces: Iterable[bytes], *, fmt: str, settings: Settings) -> None:
+        """INSERT of data that is one after the other in a format of ClickHouse's; `table` and `fmt` are names
+        of ours. Raises StoreError."""
         with _translated():
-            self._client.raw_insert(table, None, payload, settings=dict(settings), fmt=fmt)
+            if self._handover is None:
+                self._client.raw_insert(table, None, b"".join(pieces), settings=dict(settings), fmt=fmt)
+                return
+            client, path = self._client, self._handover.fill(pieces)
+            client.command(f"INSERT INTO {table} FROM INFILE '{path}'{_clause(settings)} FORMAT {fmt}")
 
     def close(self) -> None:
         """Give the session back; calling it twice is fine."""
@@ -158,6 +165,8 @@ class Session:
         if client is not None:
             self._on_close(self)
             client.close()
+            if self._handover is not None:
+                self._handover.close()
 
     def __enter__(self) -> Self:
         return self
@@ -232,7 +241,7 @@ class Engine:
                 raise StoreUnavailableError("the store has been closed")
         with _translated():
             client = _client(self.target, database, {**_ALWAYS, **(settings or {})})
-        session = Session(client, self._forget)
+        session = Session(client, self._forget, is_embedded=self.is_embedded)
         with self._lock:
             self._sessions.add(session)
         return session
@@ -240,6 +249,18 @@ class Engine:
     def _forget(self, session: Session) -> None:
         with self._lock:
             self._sessions.discard(session)
+
+
+def _clause(settings: Settings) -> str:
+    """Settings as a statement says them; of an insert they cannot follow."""
+    written = (f"{name} = {_quoted(value)}" for name, value in settings.items())
+    return f" SETTINGS {', '.join(written)}" if settings else ""
+
+
+def _quoted(value: str | int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _client(target: Target, database: str, settings: dict[str, Any]) -> Client:
@@ -274,7 +295,7 @@ def _translated() -> Iterator[None]:
         mine = _as_store_error(error)
         raise mine from (error if mine.code else _root(error))
     except OSError as error:
-        # The embedded engine is handed inserts by way of a temporary file.
+        # The embedded engine is handed inserts by way of a file.
         raise StoreUnavailableError(f"a file of the store cannot be written or read: {error}") from error
 
 

@@ -107,10 +107,11 @@ class OtlpWriter:
         settings = (
             _PINNED | (_ON_OUR_DISK if embedded else {}) | schema | {"insert_deduplication_token": token}
         )
-        payload = b"".join(_framed(signal, batch_id, requests))
         with self._inserting():
             try:
-                session.insert_raw(TABLES[signal], payload, fmt="Protobuf", settings=settings)
+                session.insert_raw(
+                    TABLES[signal], _framed(signal, batch_id, requests), fmt="Protobuf", settings=settings
+                )
             except StoreError as error:
                 if embedded and error.code == _STD_EXCEPTION and _FILE_SYSTEM in str(error):
                     raise StoreDamagedError(
