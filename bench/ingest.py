@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.at_hand import AtHand
 from bench.reading import Reader
 from bench.requests import LOADS, Load
 from bench.server import Server
@@ -44,6 +45,7 @@ def _one(load: Load, seconds: float) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory(prefix="lowtide-bench-") as folder,
         Server(Path(folder) / "data", SETTINGS) as server,
+        AtHand() as memory,
     ):
         with Reader(server) as reader:
             sent = send(server, load, seconds, CONNECTIONS)
@@ -66,6 +68,7 @@ def _one(load: Load, seconds: float) -> dict[str, Any]:
             "server_cpu_us": round(1e6 * server.cpu_s() / sent["items"], 1),
             "server_peak_mib": round(server.peak_memory_bytes() / 2**20),
             "ready_after_s": round(server.ready_after_s, 2),
+            "touch_us_per_page": memory.touch_us_per_page,
         }
 
 
