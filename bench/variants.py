@@ -2,14 +2,15 @@
 
 What is sent twice in the same bytes is recognised and not stored again, and what always has the same times
 and ids is easier to sort and compress than telemetry is. So each request is its own: its times follow those
-of the request before as the seconds of the measurement go by, and its ids are drawn anew.
+of the request before as the seconds of the measurement go by, and its ids are drawn anew: spans that were of
+one trace still are.
 """
 
 from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,13 +38,23 @@ _POINT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
+class _Ids:
+    """Ids of one length in a request."""
+
+    places: NDArray[np.int64]
+    """Of each byte; a row for each id."""
+    which: NDArray[np.int64]
+    """For each row the number of its id: rows of the same id have the same."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Kind:
     """A request, and where its times (8 bytes, ns) and ids lie in it."""
 
     body: NDArray[np.uint8]
     times: NDArray[np.int64]
-    ids: NDArray[np.int64]
-    """Each byte of an id."""
+    ids: Sequence[_Ids]
     newest_ns: int
 
 
@@ -66,13 +77,15 @@ def _variant(kind: _Kind, later_ns: int, draw: np.random.Generator) -> bytes:
     places = kind.times[:, None] + np.arange(8)
     times = body[places].view("<i8") + later_ns
     body[places] = times.view(np.uint8)
-    body[kind.ids] = draw.integers(1, 256, len(kind.ids), np.uint8)
+    for ids in kind.ids:
+        drawn = draw.integers(1, 256, (ids.count, ids.places.shape[1]), np.uint8)
+        body[ids.places] = drawn[ids.which]
     return body.tobytes()
 
 
 def _kind(signal: Signal, body: bytes) -> _Kind:
     times: list[int] = []
-    ids: list[int] = []
+    ids: dict[int, list[tuple[int, bytes]]] = {}
     newest_ns = 0
     at = 0
     for name, value in _fields(_REQUESTS[signal].FromString(body)):
@@ -82,9 +95,21 @@ def _kind(signal: Signal, body: bytes) -> _Kind:
             newest_ns = max(newest_ns, value)
             times.append(at)
         else:
-            ids.extend(range(at, at + len(wanted)))
+            ids.setdefault(len(wanted), []).append((at, wanted))
         at += len(wanted)
-    return _Kind(np.frombuffer(body, np.uint8), np.array(times, np.int64), np.array(ids, np.int64), newest_ns)
+    return _Kind(
+        np.frombuffer(body, np.uint8),
+        np.array(times, np.int64),
+        [_ids(size, found) for size, found in ids.items()],
+        newest_ns,
+    )
+
+
+def _ids(size: int, found: list[tuple[int, bytes]]) -> _Ids:
+    numbers: dict[bytes, int] = {}
+    which = [numbers.setdefault(value, len(numbers)) for _, value in found]
+    starts = np.array([at for at, _ in found], np.int64)
+    return _Ids(starts[:, None] + np.arange(size), np.array(which, np.int64), len(numbers))
 
 
 def _fields(message: Message) -> Iterator[tuple[str, Any]]:
