@@ -36,8 +36,8 @@ def take_scratch(data: Path) -> Path:
             f"{folder} cannot be emptied for temporary files: {error.strerror or error}.",
             hint="Make it writable, or delete it.",
         ) from error
-    # The driver hands every insert to the embedded engine as a file made by `tempfile`. In the system's own
-    # folder a small /tmp would stop storing, and what a killed process left behind would stay for good.
+    # Where there are no files in memory, the embedded engine is handed its inserts by one from here. In the
+    # system's own folder a small /tmp would stop storing, and what a killed process left would stay for good.
     tempfile.tempdir = str(folder)
     return folder
 
