@@ -20,6 +20,12 @@ NOW_NS = time.time_ns()
 DEMO = {"lowtide.demo": "true"}
 
 
+@pytest.fixture(autouse=True)
+def without_demo(session: Session) -> None:
+    """The tables are shared, and a removal is about all tenants: other tests have a demo too."""
+    remove_demo(session)
+
+
 @pytest.fixture
 def send(insert: Any, tenant: str, made: Any, traces: Any) -> Callable[..., None]:
     """`send(name, resource)`: spans, points of every kind and a log record of a service."""
