@@ -22,6 +22,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
+from api.sql.dictionaries import Explained
 from api.sql.errors import SYNTAX_ERROR, SqlRefusedError, SqlRequestError, engine_error
 from api.sql.formats import known_format
 from api.sql.lists import FOREIGN_TABLES, HIGHER_ORDER, TABLE_FUNCTIONS, is_allowed_function, reason_against
@@ -160,9 +161,16 @@ def _check(
     named |= set(_IDENTIFIER.findall(tree))
     _check_tables(frozenset(), named, own, foreign)
     if confined:
-        check_confined(tree, frozenset(named))
+        _check_confined(session, Explained(_without_literals(sql), syntax, tree), frozenset(named))
     if (called | in_tree) & HIGHER_ORDER:
         _check_references(session, named)
+
+
+def _check_confined(session: Session, statement: Explained, named: frozenset[str]) -> None:
+    try:
+        check_confined(session, statement, named)
+    except StoreError as error:
+        raise engine_error(error) from error
 
 
 def _check_table_functions(names: Iterable[str]) -> None:

@@ -1,12 +1,16 @@
 """What statements from outside may name: functions, table functions, and the tables beside Lowtide's own.
 
-The functions are read from `functions_allowed.txt`; the reasons of refusals from `functions_refused.txt`.
-Asked by the guard. The trap: aggregate functions take suffixes (`sumIf`, `quantileMergeState`), so a name is
-allowed if what is left without them is.
+The functions are read from `functions_allowed.txt`, the reasons of refusals from `functions_refused.txt`, and
+what may be called on values in a dictionary from `functions_total.txt`. Asked by the guard.
+
+The trap: aggregate functions take suffixes (`sumIf`, `quantileMergeState`), so a name is allowed if what is
+left without them is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -56,6 +60,28 @@ _LONGEST_NAME: Final = 128
 """Twice the longest of the engine's, with room for suffixes."""
 
 
+_PLACES: Final = {"any": None, "first": 0, "second": 1}
+_AGGREGATES: Final = frozenset({"Aggregate", "Aggregate Functions"})
+_OF_TIME_AND_TEXT: Final = frozenset({
+    "Dates and Times", "Hash", "String", "String Replacement", "String Search", "String Splitting", "URL",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What is known of a function that has an answer for every value, in the words of `functions_total.txt`:
+    which argument may be in a dictionary (None: any), what it gives, and whether it compares.
+    """
+
+    place: int | None
+    gives: str
+    compares: bool
+
+    def takes(self, places: Sequence[int]) -> bool:
+        """Whether the arguments at these places may be in a dictionary."""
+        return self.place is None or all(place == self.place for place in places)
+
+
 @cache
 def allowed_functions() -> frozenset[str]:
     """The names in `functions_allowed.txt`."""
@@ -79,6 +105,27 @@ def is_allowed_function(name: str) -> bool:
     )
 
 
+@cache
+def total_functions() -> dict[str, Total]:
+    """The names in `functions_total.txt`, in lower case."""
+    total: dict[str, Total] = {}
+    for heading, names in _sections("functions_total.txt").items():
+        place, gives, *compares = heading.partition(":")[0].split(", ")
+        total |= dict.fromkeys(map(str.lower, names), Total(_PLACES[place], gives, compares == ["compared"]))
+    return total
+
+
+def is_aggregate_function(name: str) -> bool:
+    """Whether an allowed function of this name aggregates; the engine looks for an ordinary one first."""
+    if name.lower() in _lower_ordinary():
+        return False
+    if name.lower() in _lower_aggregates():
+        return True
+    return any(
+        name.endswith(suffix) and is_aggregate_function(name.removesuffix(suffix)) for suffix in COMBINATORS
+    )
+
+
 def reason_against(name: str) -> str:
     """Why a function is refused, in a few words."""
     reason = _lower_refused().get(name.lower(), "it is not on the list of functions that are allowed")
@@ -88,6 +135,31 @@ def reason_against(name: str) -> str:
 @cache
 def _lower_allowed() -> frozenset[str]:
     return frozenset(map(str.lower, allowed_functions()))
+
+
+def may_give_decimal(name: str) -> bool:
+    """Whether an ordinary function may give a Decimal: any but those about time and text."""
+    return name.lower() not in _lower_of_time_and_text()
+
+
+@cache
+def _lower_of_time_and_text() -> frozenset[str]:
+    return _lower_in(_OF_TIME_AND_TEXT)
+
+
+@cache
+def _lower_aggregates() -> frozenset[str]:
+    return _lower_in(_AGGREGATES)
+
+
+def _lower_in(headings: frozenset[str]) -> frozenset[str]:
+    sections = _sections("functions_allowed.txt")
+    return frozenset(name.lower() for heading in headings for name in sections[heading])
+
+
+@cache
+def _lower_ordinary() -> frozenset[str]:
+    return _lower_allowed() - _lower_aggregates()
 
 
 @cache
@@ -103,6 +175,6 @@ def _sections(file: str) -> dict[str, list[str]]:
     for line in text.splitlines():
         if line.startswith("## "):
             heading = line.removeprefix("## ")
-        elif not line.startswith("#"):
+        elif line and not line.startswith("#"):
             sections.setdefault(heading, []).extend(line.split())
     return sections

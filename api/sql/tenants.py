@@ -7,7 +7,8 @@ change them. Tables whose rows name no tenant give nothing; a plain view is conf
 The trap: that filter is a filter among others, and the engine is free to ask another first. A condition
 that fails for some value (`toUInt64(ServiceName) = 1`) would then quote another tenant's value in its
 error. So conditions are kept apart and in order: no moving into PREWHERE, no merging, and no PREWHERE from
-outside.
+outside. And what remains of a column of type LowCardinality behind that filter still has the dictionary of
+all tenants; `api.sql.dictionaries` says what may be done with it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from api.sql.dictionaries import Explained, check_dictionaries
 from api.sql.errors import SqlRefusedError
 from ingest.store.engine import Session
 from ingest.store.sql import load_sql
@@ -64,12 +66,19 @@ def confinement(session: Session, tenant: str) -> dict[str, str | int]:
     return {"additional_table_filters": f"{{{written}}}", **_IN_ORDER}
 
 
-def check_confined(tree: str, named: frozenset[str]) -> None:
-    """Raise SqlRefusedError for what a confined statement may not say. `tree` is its query tree, `named`
-    every identifier in it.
+def check_confined(session: Session, statement: Explained, named: frozenset[str]) -> None:
+    """Raise SqlRefusedError for what a confined statement may not say. `named` has every identifier in it.
+    Raises StoreError.
     """
-    if _PREWHERE.search(tree):
+    if _PREWHERE.search(statement.tree):
         raise SqlRefusedError("PREWHERE is refused for tokens of one tenant: write WHERE")
+    _check_sizes(statement.tree, named)
+    tables = sorted({name.rpartition(".")[2] for name in named})
+    columns = session.rows(load_sql("api", "shared_columns"), {"tables": tables})
+    check_dictionaries(statement, {name: (bool(shared), bool(odd)) for name, shared, odd in columns})
+
+
+def _check_sizes(tree: str, named: frozenset[str]) -> None:
     if named.isdisjoint(_SIZED):
         return
     if len(_MATCHER.findall(tree)) > _OURS:

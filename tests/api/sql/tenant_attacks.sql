@@ -358,3 +358,293 @@ DESCRIBE (SELECT * FROM system.tables);
 EXPLAIN ESTIMATE SELECT * FROM otel_traces;
 
 CREATE TEMPORARY TABLE t AS SELECT * FROM otel_traces;
+
+---- dictionaries
+
+-- quoting
+SELECT count() FROM otel_traces WHERE base64Decode(SpanName) = '';
+
+-- in a select
+SELECT DISTINCT base64Decode(SpanName) FROM otel_traces;
+
+-- by another name
+SELECT count() FROM otel_traces WHERE FROM_BASE64(SpanName) = '';
+
+-- in another case
+SELECT count() FROM otel_traces WHERE from_base64(SpanName) = '';
+
+-- with other functions
+SELECT count() FROM otel_traces WHERE length(base64Decode(lower(trimBoth(SpanName)))) = 0;
+
+-- asking yes or no
+SELECT count() FROM otel_traces WHERE bitTest(1, 100 * (SpanName = 'kraken'));
+
+-- asking yes or no, by a letter
+SELECT count() FROM otel_traces WHERE factorial(30 * startsWith(SpanName, 'k')) = 0;
+
+-- asking yes or no, by a position
+SELECT count() FROM otel_traces WHERE base64Decode(substring('YWJj!', 1, 4 + (SpanName = 'kraken'))) = '';
+
+-- asking yes or no, by a comparison
+SELECT count() FROM otel_traces WHERE toDecimal32('1', 8) = 4000000000 * (SpanName = 'kraken');
+
+-- asking yes or no, by a case
+SELECT CASE toDecimal32('1', 8) WHEN 4000000000 * (SpanName = 'kraken') THEN 1 ELSE 2 END FROM otel_traces;
+
+-- asking yes or no, by a Decimal of another name
+WITH CAST('1', concat('Deci', 'mal(9, 8)')) AS ServiceName SELECT count() FROM otel_traces WHERE ServiceName = 4000000000 *
+(SpanName = 'kraken');
+
+-- cast to another dictionary
+SELECT count() FROM otel_traces WHERE base64Decode(CAST(SpanName, 'LowCardinality(Nullable(String))')) = '';
+
+-- cast to a computed type
+SELECT count() FROM otel_traces WHERE base64Decode(CAST(SpanName, concat('Low', 'Cardinality(String)'))) = '';
+
+-- as a pattern
+SELECT count() FROM otel_traces WHERE match('x', replaceOne(SpanName, 'k', '('));
+
+-- as a pattern of LIKE
+SELECT count() FROM otel_traces WHERE 'x' LIKE replaceOne(SpanName, 'kraken', '\\');
+
+-- unchanged by other functions
+SELECT base64Decode(identity(materialize(toLowCardinality(concat(SpanName, ''))))) FROM otel_traces;
+
+-- in a tuple
+SELECT base64Decode((SpanName, 1).1) FROM otel_traces;
+
+-- in an untupled tuple
+SELECT base64Decode(`t.1`) FROM (SELECT untuple((SpanName, 1)) AS t FROM otel_traces);
+
+-- in a lambda
+SELECT arrayMap(x -> base64Decode(SpanName), [1]) FROM otel_traces;
+
+-- behind a lambda with the name of a function
+WITH (x -> base64Decode(x)) AS lower SELECT lower(SpanName) FROM otel_traces;
+
+-- behind a lambda with the name of an aggregate function
+WITH (x -> x) AS max SELECT base64Decode(max(SpanName)) FROM otel_traces;
+
+-- behind a second name of a lambda
+WITH (x -> base64Decode(x)) AS f, f AS lower SELECT lower(SpanName) FROM otel_traces;
+
+-- column of a map's keys
+SELECT base64Decode(arrayJoin(SpanAttributes.keys)) FROM otel_traces;
+
+-- array of names
+SELECT base64Decode(arrayJoin(Events.Name)) FROM otel_traces;
+
+-- in a join
+SELECT count() FROM otel_traces a JOIN otel_logs b ON base64Decode(a.SpanName) = b.Body;
+
+-- in a join's other side
+SELECT count() FROM otel_logs a LEFT JOIN otel_traces b ON a.Body = base64Decode(b.SpanName);
+
+-- in an order
+SELECT 1 FROM otel_traces ORDER BY base64Decode(SpanName);
+
+-- in a group
+SELECT count() FROM otel_traces GROUP BY base64Decode(SpanName);
+
+-- in a grouping set
+SELECT count() FROM otel_traces GROUP BY GROUPING SETS ((base64Decode(SpanName)), (SpanId));
+
+-- in an aggregate
+SELECT max(base64Decode(SpanName)) FROM otel_traces;
+
+-- in a condition of an aggregate
+SELECT count() FILTER (WHERE base64Decode(SpanName) = '') FROM otel_traces;
+
+-- in having
+SELECT SpanName FROM otel_traces GROUP BY SpanName HAVING base64Decode(SpanName) = '';
+
+-- in qualify
+SELECT SpanName FROM otel_traces QUALIFY base64Decode(SpanName) = '';
+
+-- in limit by
+SELECT SpanName FROM otel_traces LIMIT 1 BY base64Decode(SpanName);
+
+-- in a window
+SELECT count() OVER (PARTITION BY base64Decode(SpanName)) FROM otel_traces;
+
+-- in a named window
+SELECT count() OVER w FROM otel_traces WINDOW w AS (ORDER BY base64Decode(SpanName));
+
+-- in with
+WITH base64Decode(SpanName) AS x SELECT x FROM otel_traces;
+
+-- in a set
+SELECT 'x' IN (SELECT base64Decode(SpanName) FROM otel_traces);
+
+-- in exists
+SELECT EXISTS (SELECT 1 FROM otel_traces WHERE base64Decode(SpanName) = '');
+
+-- in a scalar subquery
+SELECT (SELECT count() FROM otel_traces WHERE base64Decode(SpanName) = '');
+
+-- in a scalar subquery's subquery
+SELECT (SELECT max(x) FROM (SELECT base64Decode(SpanName) AS x FROM otel_traces));
+
+-- chosen where the other choice is none
+SELECT base64Decode(if(now() > 0, SpanName, tupleElement((SpanId, 1), 3))) FROM otel_traces;
+
+-- of a subquery
+SELECT base64Decode(x) FROM (SELECT SpanName AS x FROM otel_traces ORDER BY Timestamp);
+
+-- of a subquery's subquery
+SELECT base64Decode(z) FROM (SELECT y AS z FROM (SELECT SpanName AS y FROM otel_traces) LIMIT 100);
+
+-- of an asterisk
+SELECT base64Decode(SpanName) FROM (SELECT * FROM otel_traces);
+
+-- of a table expression
+WITH t AS (SELECT DISTINCT SpanName AS x FROM otel_traces) SELECT base64Decode(x) FROM t;
+
+-- called like a column without dictionary
+SELECT base64Decode(SpanId) FROM (SELECT SpanName AS SpanId FROM otel_traces);
+
+-- called like a number
+SELECT bitTest(1, Duration) FROM (SELECT 100 * (SpanName = 'kraken') AS Duration FROM otel_traces);
+
+-- replaced
+SELECT base64Decode(SpanId) FROM (SELECT * REPLACE (SpanName AS SpanId) FROM otel_traces);
+
+-- replaced by what is decoded
+SELECT * REPLACE (base64Decode(SpanName) AS SpanId) FROM otel_traces;
+
+-- applied
+SELECT COLUMNS('^SpanName$') APPLY base64Decode FROM otel_traces;
+
+-- applied by a lambda
+SELECT COLUMNS(SpanName) APPLY (x -> base64Decode(x)) FROM otel_traces;
+
+-- of an argument list
+SELECT base64Decode(COLUMNS('^SpanName$')) FROM otel_traces;
+
+-- column of a table's list
+SELECT base64Decode(SpanId) FROM (SELECT SpanName FROM otel_traces) AS t(SpanId);
+
+-- column of a table expression's list
+WITH t(SpanId) AS (SELECT SpanName FROM otel_traces) SELECT base64Decode(SpanId) FROM t;
+
+-- union
+SELECT base64Decode(x) FROM (SELECT SpanName AS x FROM otel_traces UNION ALL SELECT SpanName FROM otel_traces);
+
+-- union of another dictionary
+SELECT base64Decode(x) FROM (SELECT CAST('YWJj', concat('Low', 'Cardinality(String)')) AS x UNION ALL SELECT SpanName FROM otel_traces);
+
+-- union of asterisks
+SELECT base64Decode(SpanId) FROM (SELECT * FROM (SELECT toLowCardinality(SpanId) AS SpanId FROM otel_traces) UNION ALL SELECT * FROM
+(SELECT SpanName FROM otel_traces));
+
+-- of a materialized view
+SELECT base64Decode(SpanName) FROM otel_traces_mv;
+
+-- qualified
+SELECT base64Decode({db}.otel_traces.SpanName) FROM {db}.otel_traces;
+
+-- a name that looks like a part of the tree
+SELECT base64Decode(`Duration, identifier: SpanId`) FROM (SELECT SpanName AS `Duration, identifier: SpanId` FROM otel_traces);
+
+-- an alias that looks like another function
+SELECT base64Decode(SpanName) AS `x, function_name: lower` FROM otel_traces;
+
+-- a name with a line of its own
+SELECT base64Decode(SpanName) AS `x
+        FUNCTION id: 9, function_name: lower, function_type: ordinary` FROM otel_traces;
+
+-- a pattern with a line of its own
+SELECT concat(COLUMNS('^SpanId$
+        EXPRESSION'), base64Decode(SpanName)) FROM otel_traces;
+
+---- dictionaries, to be sure
+
+-- asking yes or no, by memory
+SELECT count() FROM otel_traces WHERE replaceAll(replaceAll(substring('xxxxxxxxxx', 1, 10 * (SpanName = 'kraken')), 'x',
+'xxxxxxxxxx'), 'x', 'xxxxxxxxxx') = '';
+
+-- asking yes or no, by a length that doubles
+SELECT count() FROM otel_traces WHERE hex(hex(hex(SpanName))) = '';
+
+-- cast to a dictionary of numbers
+SELECT count() FROM otel_traces WHERE CAST(SpanName, 'LowCardinality(UInt64)') = 1;
+
+-- cast to a type drawn by lot
+SELECT count() FROM otel_traces WHERE base64Decode(CAST(SpanName, if(randConstant() % 2 = 0, 'String',
+'LowCardinality(String)'))) = '';
+
+-- as a separator
+SELECT splitByRegexp(SpanName, 'x') FROM otel_traces;
+
+-- given to a lambda
+SELECT arrayMap(x -> base64Decode(x), [SpanName]) FROM otel_traces;
+
+-- given to a function for a lambda
+SELECT arrayMap(base64Decode, [SpanName]) FROM otel_traces;
+
+-- given to the second parameter of a lambda
+SELECT arrayMap((x, y) -> base64Decode(y), [Duration], [SpanName]) FROM otel_traces;
+
+-- keys of a map
+SELECT base64Decode(arrayJoin(mapKeys(SpanAttributes))) FROM otel_traces;
+
+-- array join
+SELECT base64Decode(n) FROM otel_traces ARRAY JOIN Events.Name AS n;
+
+-- array join of all
+SELECT base64Decode(e.Name) FROM otel_traces ARRAY JOIN Events AS e;
+
+-- keys of a map in an array
+SELECT arrayMap(m -> arrayMap(k -> base64Decode(k), mapKeys(m)), Events.Attributes) FROM otel_traces;
+
+-- behind a join
+SELECT base64Decode(b.SpanName) FROM (SELECT 1 AS x) a CROSS JOIN otel_traces b;
+
+-- in interpolation
+SELECT Duration AS n, SpanName AS s FROM otel_traces ORDER BY n WITH FILL INTERPOLATE (s AS base64Decode(s));
+
+-- in the branch that is not taken
+SELECT count() FROM otel_traces WHERE 0 AND base64Decode(SpanName) = '';
+
+-- chosen by a scalar subquery
+SELECT base64Decode(if((SELECT count() FROM otel_traces) > 0, SpanName, SpanId)) FROM otel_traces;
+
+-- chosen by lot
+SELECT base64Decode(multiIf(randConstant() % 2 = 0, SpanName, 'YWJj')) FROM otel_traces;
+
+-- behind a named lambda and an APPLY
+WITH (x -> base64Decode(x)) AS lower SELECT lower(SpanName), COLUMNS('^SpanId$') APPLY (x -> x) FROM otel_traces;
+
+-- applied with a prefix
+SELECT base64Decode(SpanId) FROM (SELECT COLUMNS('^Id$') APPLY (identity, 'Span') FROM (SELECT SpanName AS Id FROM otel_traces));
+
+-- recursion
+WITH RECURSIVE r AS (SELECT 1 AS n, toLowCardinality('YWJj') AS x UNION ALL SELECT n + 1, SpanName FROM r, otel_traces WHERE n < 2)
+SELECT base64Decode(x) FROM r;
+
+-- of a view
+SELECT base64Decode(MetricName) FROM otel_metrics_gauge;
+
+-- described
+DESCRIBE (SELECT base64Decode(SpanName) FROM otel_traces);
+
+-- keys of a dictionary
+SELECT DISTINCT lowCardinalityKeys(SpanName) FROM otel_traces;
+
+-- places in a dictionary
+SELECT DISTINCT lowCardinalityIndices(SpanName) FROM otel_traces;
+
+-- in a string
+SELECT count() FROM otel_traces WHERE toFixedString(SpanName, 12) != '' AND toFixedString(repeat(SpanName, 3), 24) != '';
+
+-- of the series
+SELECT base64Decode(MetricName) FROM metric_series;
+
+-- of a resource
+SELECT base64Decode(simpleJSONExtractString(ResourceJson, 'service.name')) FROM otel_traces;
+
+-- of an attribute's key in it
+SELECT base64Decode(arrayJoin(mapKeys(ResourceAttributes))) FROM otel_traces;
+
+-- of a call
+SELECT base64Decode(service_name) FROM half_edges;

@@ -8,13 +8,14 @@ alone is asked too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.settings import SqlSettings
-from api.sql.errors import SqlError
+from api.sql.errors import SqlError, SqlRefusedError
 from api.sql.pool import ReadPool, limits
 from api.sql.service import SqlService
 from api.sql.tenants import confinement
@@ -22,21 +23,31 @@ from ingest.store.engine import Engine, Session
 from ingest.store.errors import StoreError
 
 WORD = "kraken"
+NAME = "aGVycmluZw=="
+"""Our spans and metrics are called so. It can be decoded and the other's cannot, so that who fails there has
+looked at the other's."""
+ALONE = "tenants-alone"
+"""A tenant with the same spans as ours, and nobody else's in the same part."""
 SETTINGS = SqlSettings(max_execution_s=20)
 _TRACES = """
-INSERT INTO otel_traces (tenant, ServiceName, SpanName, TraceId, Timestamp, ResourceJson)
-SELECT {tenant:String}, {word:String}, {word:String}, {word:String} || toString(number), now64(9),
-    toJSONString(map('service.name', {word:String}))
+INSERT INTO otel_traces (
+    tenant, ServiceName, SpanName, TraceId, Timestamp, ResourceJson, SpanAttributes,
+    `Events.Name`, `Events.Timestamp`, `Events.Attributes`
+)
+SELECT {tenant:String}, {word:String}, {name:String}, {word:String} || toString(number),
+    now64(9) - toIntervalDay({days:UInt8}),
+    toJSONString(map('service.name', {word:String})), map({name:String}, {word:String}),
+    [{name:String}], [now64(9)], [map({name:String}, {word:String})]
 FROM numbers(20)
 """
 _SERIES = """
 INSERT INTO metric_series (tenant, fingerprint, kind, MetricName, ServiceName, last_seen_at)
-SELECT {tenant:String}, sipHash64({word:String}, number), 'gauge', {word:String}, {word:String}, now()
+SELECT {tenant:String}, sipHash64({word:String}, number), 'gauge', {name:String}, {word:String}, now()
 FROM numbers(20)
 """
 _SAMPLES = """
 INSERT INTO metric_samples (tenant, fingerprint, MetricName, TimeUnix, Value)
-SELECT {tenant:String}, sipHash64({word:String}, number), {word:String}, now64(9), 1 FROM numbers(20)
+SELECT {tenant:String}, sipHash64({word:String}, number), {name:String}, now64(9), 1 FROM numbers(20)
 """
 _LOGS = """
 INSERT INTO otel_logs (tenant, ServiceName, Body, Timestamp)
@@ -44,9 +55,9 @@ SELECT {tenant:String}, {word:String}, {word:String}, now64(9) FROM numbers(20)
 """
 
 
-def _read_ways() -> dict[str, dict[str, str]]:
+def _read_ways(file: str) -> dict[str, dict[str, str]]:
     """The statements by section and name; those without a name by their text."""
-    text = Path(__file__).with_name("tenant_attacks.sql").read_text(encoding="utf-8")
+    text = Path(__file__).with_name(file).read_text(encoding="utf-8")
     ways: dict[str, dict[str, str]] = {}
     for part in text.split("\n---- ")[1:]:
         section, _, rest = part.partition("\n")
@@ -59,7 +70,7 @@ def _read_ways() -> dict[str, dict[str, str]]:
     return ways
 
 
-WAYS = _read_ways()
+WAYS = _read_ways("tenant_attacks.sql")
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +79,9 @@ def tenants(migrated: Engine) -> tuple[str, str]:
     mine, other = "tenants-mine", "tenants-other"
     with migrated.session() as session:
         for statement in (_TRACES, _SERIES, _SAMPLES, _LOGS):
-            for tenant, word in ((mine, "herring"), (other, WORD)):
-                session.execute(statement, {"tenant": tenant, "word": word})
+            for tenant, word, name in ((mine, "herring", NAME), (other, WORD, WORD)):
+                session.execute(statement, {"tenant": tenant, "word": word, "name": name, "days": 0})
+        session.execute(_TRACES, {"tenant": ALONE, "word": "herring", "name": NAME, "days": 3})
         for table in ("otel_traces", "metric_series", "otel_logs"):
             session.execute(f"OPTIMIZE TABLE {table} FINAL")
     return mine, other
@@ -92,9 +104,22 @@ def ask(service: SqlService, tenants: tuple[str, str]) -> Callable[..., str]:
 @pytest.fixture
 def handle(migrated: Engine, tenants: tuple[str, str]) -> Iterator[Session]:
     """What the engine alone allows: a confined handle without the guard before it."""
-    with migrated.session() as own:
-        settings = confinement(own, tenants[0])
-    with migrated.session({**settings, **limits(SETTINGS)}) as session:
+    with confined(migrated, tenants[0]) as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def lonely(migrated: Engine, tenants: tuple[str, str]) -> Iterator[Session]:
+    """The same for the tenant that is alone."""
+    with confined(migrated, ALONE) as session:
+        yield session
+
+
+@contextmanager
+def confined(engine: Engine, tenant: str) -> Iterator[Session]:
+    with engine.session() as own:
+        settings = confinement(own, tenant)
+    with engine.session({**settings, **limits(SETTINGS)}) as session:
         yield session
 
 
@@ -108,7 +133,8 @@ def test_the_rows_are_there_to_be_stolen(ask: Callable[..., str], tenants: tuple
         assert ask(whole, tenants[1]) == "20\n", whole
         assert ask(whole, None) == "20\n"
         assert ask(whole) == "0\n"
-        assert ask(whole.replace("kraken", "herring")) == "20\n"
+        own = "herring" if "MetricName" not in whole else NAME
+        assert ask(whole.replace("kraken", own)) == "20\n"
 
 
 ANSWERED = WAYS["answered"]
@@ -144,8 +170,77 @@ def test_what_gets_around_the_engine_is_refused(ask: Callable[..., str], way: st
     assert WORD not in str(caught.value)
 
 
+DICTIONARIES = WAYS["dictionaries"]
+REFUSED_ON_DICTIONARIES = {**DICTIONARIES, **WAYS["dictionaries, to be sure"]}
+
+
+@pytest.mark.parametrize("way", REFUSED_ON_DICTIONARIES)
+def test_no_function_that_may_fail_sees_a_dictionary(
+    ask: Callable[..., str], service: SqlService, way: str
+) -> None:
+    with pytest.raises(SqlRefusedError, match="for tokens of one tenant"):
+        ask(REFUSED_ON_DICTIONARIES[way].replace("{db}", service.database))
+
+
+@pytest.mark.parametrize("way", DICTIONARIES)
+def test_the_engine_alone_looks_at_all_of_a_dictionary(
+    handle: Session, lonely: Session, service: SqlService, way: str
+) -> None:
+    """Why the guard has to: they fail because of what the other tenant has. If one does not, the engine has
+    changed.
+    """
+    sql = DICTIONARIES[way].replace("{db}", service.database)
+
+    with pytest.raises(StoreError):
+        handle.raw(sql, fmt="TSV")
+    lonely.raw(sql, fmt="TSV")
+
+
+ORDINARY = _read_ways("tenant_ordinary.sql")["ordinary"]
+
+
+@pytest.mark.parametrize("way", ORDINARY)
+def test_what_people_ask_is_answered(service: SqlService, tenants: tuple[str, str], way: str) -> None:
+    params = {"service": "herring", "spans": f"['{NAME}']"}
+
+    answer = service.answer(ORDINARY[way], params, tenant=tenants[0]).body
+
+    assert answer
+    assert WORD.encode() not in answer
+
+
+def test_a_parameter_gives_no_name_that_is_not_looked_at(
+    service: SqlService, tenants: tuple[str, str]
+) -> None:
+    sql = "SELECT base64Decode({c:Identifier}) FROM (SELECT SpanName AS {c:Identifier} FROM otel_traces)"
+    for name in ("SpanName", "SpanId\\n        EXPRESSION", "SpanId, identifier: TraceId"):
+        with pytest.raises(SqlRefusedError) as caught:
+            service.answer(sql, {"c": name}, tenant=tenants[0])
+        assert WORD not in str(caught.value)
+
+
 @pytest.mark.parametrize(
-    "statement", ["SELECT * FROM system.tables LIMIT 1", "SELECT count() FROM otel_traces PREWHERE 1"]
+    "statement",
+    [
+        "SELECT base64Decode(CAST(SpanName, 'String')) FROM otel_traces",
+        "SELECT match('x', SpanName::String) FROM otel_traces",
+        "SELECT arrayJoin(arrayMap(x -> base64Decode(x), Events.Name::Array(String))) FROM otel_traces",
+        "SELECT bitTest(1, CAST(if(SpanName = 'kraken', 100, 1), 'UInt8')) FROM otel_traces",
+    ],
+)
+def test_what_a_cast_takes_out_is_of_the_rows_only(ask: Callable[..., str], statement: str) -> None:
+    assert WORD not in ask(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM system.tables LIMIT 1",
+        "SELECT count() FROM otel_traces PREWHERE 1",
+        "SELECT base58Encode(ServiceName) FROM otel_traces LIMIT 1",
+        "WITH (x -> x) AS lower SELECT lower('A')",
+        "SELECT x FROM (SELECT 1) AS t(x)",
+    ],
 )
 def test_who_sees_all_may_still_ask_so(ask: Callable[..., str], statement: str) -> None:
     assert ask(statement, None)
