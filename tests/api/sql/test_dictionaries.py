@@ -47,7 +47,7 @@ TEMPLATES: Final = {
     ),
     "decimals": tuple(
         template.replace("{D}", "toDecimal32('1', 8)").replace("{K}", "4000000000 * (number = 'kraken')")
-        for template in ("{f}({D}, {K})", "{f}({K}, {D})", "{f}({D}, {K}, 'x', 'y')")
+        for template in ("{f}({D}, {K})", "{f}({K}, {D})")
     ),
     "conversions": ("{f}(number)", "{f}(day)", "{f}(length(number))", "{f}(day, 'UTC')"),
     "containers": (
@@ -144,6 +144,7 @@ class TestTheList:
         assert tells(handle, ["factorial(length(number))"])
         assert tells(handle, ["match('x', number)"])
         assert tells(handle, [template.format(f="equals") for template in TEMPLATES["decimals"]])
+        assert tells(handle, ["CASE toDecimal32('1', 8) WHEN 4000000000 * (number = 'kraken') THEN 1 END"])
         assert tells(handle, ["toFixedString(number, 3)"])
 
     def test_no_function_on_it_fails_because_of_what_others_have(self, handle: Session) -> None:
