@@ -543,6 +543,9 @@ SELECT base64Decode(SpanName) FROM otel_traces_mv;
 -- qualified
 SELECT base64Decode({db}.otel_traces.SpanName) FROM {db}.otel_traces;
 
+-- JSON
+SELECT bitTest(1, 100 * (simpleJSONExtractString(ResourceJson, 'service.name') = 'kraken')) FROM otel_traces;
+
 -- a name that looks like a part of the tree
 SELECT base64Decode(`Duration, identifier: SpanId`) FROM (SELECT SpanName AS `Duration, identifier: SpanId` FROM otel_traces);
 
