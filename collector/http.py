@@ -24,9 +24,10 @@ from collector.admission import Lease
 from collector.codecs import ACCEPTED_ENCODINGS, Encoding, encoding_named
 from collector.door import Arrival, Form, Transport, joined
 from collector.http_protocol import REFUSAL, BoundedProtocol, ConnectionLimits
-from collector.intake import INTERNAL_ERROR, Intake, Wire, code_of
+from collector.intake import Intake, Wire
 from collector.later import Later
 from collector.listen import BACKLOG
+from collector.outcomes import INTERNAL_ERROR, code_of
 from collector.peers import Peers
 from collector.refusals import SenderGoneError, TooLargeError, UnsupportedTypeError
 from collector.replies import Kind, Outcome, http_reply

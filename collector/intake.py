@@ -20,65 +20,28 @@ import structlog
 from collector.admission import Admission, Lease
 from collector.check.series import SeriesLimit
 from collector.codecs import Encoding, inflate
-from collector.door import Arrival, Caller, Door, Form, Transport
-from collector.errors import BadRequestError, CollectorError
+from collector.door import Arrival, Caller, Door, Form
+from collector.errors import BadRequestError
 from collector.needs import Check, CheckResult, Look, Spool
+from collector.outcomes import INTERNAL_ERROR, code_of, outcome_of_error, spool_kind_of
 from collector.rates import Rates
 from collector.refusals import (
-    ForbiddenError,
-    OverloadedError,
-    OverShareError,
     SenderGoneError,
     SlowSenderError,
     StoppingError,
-    TooFastError,
     TooLargeError,
-    UnauthenticatedError,
-    UndecidedError,
-    UnsupportedTypeError,
 )
 from collector.replies import Kind, Outcome, kept, outcome_of
 from collector.settings import CollectorSettings
 from collector.telemetry import SERIES, Telemetry
 from ingest.signals import Signal
-from ingest.spool.errors import SpoolDiskLowError, SpoolFailedError, SpoolFullError, SpoolReadError
 from ingest.spool.records import Receipt, request_digest
 
 log = structlog.get_logger(__name__)
 
-_KINDS: dict[type[CollectorError], Kind] = {
-    BadRequestError: Kind.BAD_DATA,
-    TooLargeError: Kind.TOO_LARGE,
-    UnsupportedTypeError: Kind.UNSUPPORTED_TYPE,
-    UnauthenticatedError: Kind.UNAUTHENTICATED,
-    ForbiddenError: Kind.FORBIDDEN,
-    UndecidedError: Kind.UNDECIDED,
-    SlowSenderError: Kind.SLOW_SENDER,
-    OverShareError: Kind.OVER_SHARE,
-    OverloadedError: Kind.OVERLOADED,
-    TooFastError: Kind.TOO_FAST,
-    StoppingError: Kind.STOPPING,
-}
-_SPOOL_OUTCOMES: dict[type[Exception], Outcome] = {
-    SpoolFullError: Outcome(
-        Kind.SPOOL_FULL, "the collector's disk buffer is full; send this request again later"
-    ),
-    SpoolDiskLowError: Outcome(
-        Kind.DISK_LOW, "the collector's disk is nearly full; send this request again later"
-    ),
-    SpoolFailedError: Outcome(
-        Kind.SPOOL_FAILED,
-        "the collector cannot write to its disk until that is repaired; send this request again later",
-    ),
-    SpoolReadError: Outcome(
-        Kind.SPOOL_FAILED,
-        "the collector cannot read on its disk what it answered to this request; send it again later",
-    ),
-}
 KEY_HEADER = "idempotency-key"
 """Requests with different keys are different requests, even in the same bytes."""
 _REPLY_GONE = "this request was received before; what was answered then is no longer known"
-INTERNAL_ERROR = Outcome(Kind.INTERNAL, "the collector failed on this request; its log says why")
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,12 +297,12 @@ class Intake:
             self._count(signal, checked)
         except Exception as error:
             self._count(signal, checked)
-            self._telemetry.refused(signal, _kind_of(error), checked.items)
+            self._telemetry.refused(signal, spool_kind_of(error), checked.items)
             raise
         try:
             await asyncio.wrap_future(receipt.stored)
         except Exception as error:
-            self._telemetry.refused(signal, _kind_of(error), checked.items)
+            self._telemetry.refused(signal, spool_kind_of(error), checked.items)
             raise
         self._telemetry.accepted(signal, checked.items)
         return outcome
@@ -374,24 +337,18 @@ class Intake:
 
     def _outcome_of(self, error: Exception, arrival: Arrival, caller: Caller | None) -> Outcome:
         """The outcome of a refusal; anything unexpected is logged here, once, and not told to the sender."""
-        outcome = self._refusal(error, arrival)
-        if caller is not None:
-            self._telemetry.tenant_refused(caller.tenant, outcome.kind)
-        return outcome
-
-    def _refusal(self, error: Exception, arrival: Arrival) -> Outcome:
-        if type(error) in _SPOOL_OUTCOMES:
-            return _SPOOL_OUTCOMES[type(error)]
-        kind = next((kind for known, kind in _KINDS.items() if isinstance(error, known)), None)
-        if kind is None:
+        outcome = outcome_of_error(error)
+        if outcome is None:
             log.error(
                 "an unexpected error refused a request",
                 signal=arrival.signal.value,
                 transport=arrival.transport.value,
                 exc_info=error,
             )
-            return INTERNAL_ERROR
-        return Outcome(kind, str(error), retry_after_s=getattr(error, "retry_after_s", None))
+            outcome = INTERNAL_ERROR
+        if caller is not None:
+            self._telemetry.tenant_refused(caller.tenant, outcome.kind)
+        return outcome
 
 
 def _written(arrival: Arrival) -> str:
@@ -399,13 +356,3 @@ def _written(arrival: Arrival) -> str:
     one."""
     key = arrival.headers.get(KEY_HEADER, "")
     return f"{arrival.form} {key}" if key else arrival.form
-
-
-def _kind_of(error: Exception) -> Kind:
-    """How a request ends that the spool does not take."""
-    return _SPOOL_OUTCOMES.get(type(error), INTERNAL_ERROR).kind
-
-
-def code_of(outcome: Outcome, transport: Transport) -> str:
-    """The metric label of an outcome: the HTTP status or the gRPC code's name."""
-    return str(outcome.codes.http) if transport is Transport.HTTP else outcome.codes.grpc.name

@@ -1,5 +1,5 @@
 """Why a request is refused besides being malformed: one exception per reason, raised by the receivers and
-the intake, turned into a reply in `collector.replies` only. Every message is written to be sent back to
+the intake, turned into an outcome in `collector.outcomes` only. Every message is written to be sent back to
 the sender.
 """
 
