@@ -185,7 +185,7 @@ FAULTS: dict[str, Fault] = {
     "http.bad.protobuf-as-json": http(
         lambda asked: asked.kind == JSON and asked.body.startswith(b"\x0a"), gives(500, JSON)
     ),
-    "http.bad.text": http(lambda asked: b"\xff\xfe" in asked.body, gives(503)),
+    "http.bad.text": http(lambda asked: b"conformance.text" in asked.body, gives(503)),
     "http.bad.deep": http(lambda asked: b"conformance.deep" in asked.body, gives(500)),
     "http.bad.content-type": http(is_broken, kind("text/plain; charset=utf-8")),
     "http.bad.content-type-json": http(is_broken_json, kind(PROTOBUF)),
@@ -224,7 +224,7 @@ FAULTS: dict[str, Fault] = {
     "grpc.bad.cut-off": grpc(lambda asked: b"conformance" in asked.body, takes_call),
     "grpc.bad.code": grpc(is_broken, code(2)),
     "grpc.bad.details": grpc(is_broken, without("grpc-status-details-bin")),
-    "grpc.bad.text": grpc(lambda asked: b"\xff\xfe" in asked.body, code(14)),
+    "grpc.bad.text": grpc(lambda asked: b"conformance.text" in asked.body, code(14)),
     "grpc.bad.deep": grpc(lambda asked: b"conformance.deep" in asked.body, code(15)),
     "grpc.method.unknown": grpc(method("NoSuchMethod"), code(2)),
     "grpc.service.unknown": grpc(method("no.such"), code(5)),
