@@ -37,7 +37,7 @@ RULES: Final[Mapping[str, Sequence[str]]] = {
     "usage_1m": ["demo_by_workload"],
     "nodes_1m": ["demo_by_node"],
     "otel_logs": ["demo_by_resource"],
-    "metric_series": ["demo_by_attribute"],
+    "metric_series": ["demo_by_resource"],
     "otel_traces": ["demo_by_resource"],
     "workloads": ["demo_by_sender"],
 }

@@ -1,10 +1,10 @@
 -- What every view of points shows of a point's series, under the names of the exporter.
 point.tenant AS tenant,
-    series.ResourceAttributes AS ResourceAttributes,
+    ${map_of(series.ResourceJson)} AS ResourceAttributes,
     series.ResourceSchemaUrl AS ResourceSchemaUrl,
     series.ScopeName AS ScopeName,
     series.ScopeVersion AS ScopeVersion,
-    series.ScopeAttributes AS ScopeAttributes,
+    ${map_of(series.ScopeJson)} AS ScopeAttributes,
     toUInt32(0) AS ScopeDroppedAttrCount,
     series.ScopeSchemaUrl AS ScopeSchemaUrl,
     series.ServiceName AS ServiceName,
