@@ -26,7 +26,11 @@ BATCH = 48
 HONEST = {"use_query_condition_cache": 0}
 VARIANTS: dict[str, tuple[str, ...]] = {
     "as it is": (),
-    "without text indexes": ("ALTER TABLE {table:Identifier} DROP INDEX span_attribute_items",),
+    "without an index of attributes": ("ALTER TABLE {table:Identifier} DROP INDEX span_attribute_items",),
+    "a text index of attributes": (
+        "ALTER TABLE {table:Identifier} DROP INDEX span_attribute_items",
+        "ALTER TABLE {table:Identifier} ADD INDEX words SpanAttributeItems TYPE text(tokenizer = 'array')",
+    ),
     "without the trace id's bloom filter": ("ALTER TABLE {table:Identifier} DROP INDEX trace_ids",),
     "maps in buckets": (
         "ALTER TABLE {table:Identifier} MODIFY SETTING map_serialization_version = 'with_buckets'",

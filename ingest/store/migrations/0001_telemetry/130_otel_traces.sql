@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS otel_traces
     ) CODEC(ZSTD(1)),
     INDEX trace_ids TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
     SpanAttributeItems Array(String) ALIAS ${items(SpanAttributes)},
-    INDEX span_attribute_items SpanAttributeItems TYPE text(tokenizer = 'array'),
+    INDEX span_attribute_items SpanAttributeItems TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX durations Duration TYPE minmax GRANULARITY 1
 )
 ENGINE = ${merge_tree}

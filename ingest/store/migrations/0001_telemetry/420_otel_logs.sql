@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS otel_logs
     EventName LowCardinality(String) CODEC(ZSTD(1)),
     LogAttributeItems Array(String) ALIAS ${items(LogAttributes)},
     INDEX trace_ids TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX log_attribute_items LogAttributeItems TYPE text(tokenizer = 'array'),
+    INDEX log_attribute_items LogAttributeItems TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX words lower(Body) TYPE text(tokenizer = 'splitByNonAlpha')
 )
 ENGINE = ${merge_tree}
