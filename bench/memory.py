@@ -15,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,25 @@ def _spans(each: bytes = b"", resource: bytes = b"", scope: bytes = b"") -> byte
     return _field(1, _field(1, resource) + _field(2, scoped))
 
 
+def _requests_of(request: int, resource: bytes) -> bytes:
+    """Spans of which each is counted in rows of its own: served in its own second, under its own name."""
+    spans = b""
+    for number in range(request * 500, request * 500 + 500):
+        moment = ((1_900_000_000 + number) * 10**9).to_bytes(8, "little")
+        name = _field(5, b"GET /%d" % number)
+        spans += _field(2, _IDS + name + b"\x30\x02\x39" + moment + b"\x41" + moment)
+    return _field(1, _field(1, resource) + _field(2, spans))
+
+
+def _series_of(request: int, resource: bytes) -> bytes:
+    """Points of which each is the first of its series."""
+    points = b"".join(
+        _field(1, _field(7, _attribute(_field(1, b"%d" % number))) + b"\x19" + _NOW[1:])
+        for number in range(request * 1000, request * 1000 + 1000)
+    )
+    return _field(1, _field(1, resource) + _inside(2, 2, content=_field(1, b"m") + _field(5, points)))
+
+
 def _points(kind: int, each: bytes = b"", resource: bytes = b"") -> bytes:
     scoped = _inside(2, 2, kind, content=_field(1, each) * 1000)
     return _field(1, _field(1, resource) + scoped)
@@ -67,54 +86,78 @@ def _points(kind: int, each: bytes = b"", resource: bytes = b"") -> bytes:
 _LONG = [_attribute(_field(1, b"v" * 50), b"k%d" % number) for number in range(100)]
 
 
+_SENDER = [
+    _attribute(_field(1, b"n" * 40), key)
+    for key in (
+        b"k8s.cluster.name", b"deployment.environment.name", b"k8s.namespace.name", b"k8s.deployment.name",
+        b"service.namespace", b"service.name", b"service.version", b"k8s.node.name", b"k8s.pod.name",
+        b"k8s.container.name",
+    )
+]  # fmt: skip
+_LONG_NAME = [_attribute(_field(1, b"n" * 20_000), key) for key in (b"service.name", b"service.namespace")]
+
+
 def _held(number: int, attributes: list[bytes]) -> bytes:
     return b"".join(_field(number, attribute) for attribute in attributes)
 
 
-SHAPES: dict[str, tuple[Signal, Callable[[], bytes]]] = {
-    "spans, a resource of 100 attributes": (Signal.TRACES, lambda: _spans(resource=_held(1, _LONG))),
+SHAPES: dict[str, tuple[Signal, Callable[[int], bytes]]] = {
+    "spans, a resource of 100 attributes": (Signal.TRACES, lambda _: _spans(resource=_held(1, _LONG))),
     "spans, a scope of 100 attributes": (
         Signal.TRACES,
-        lambda: _spans(scope=_held(3, _LONG)),
+        lambda _: _spans(scope=_held(3, _LONG)),
     ),
     "spans, a resource of 100 kB": (
         Signal.TRACES,
-        lambda: _spans(resource=_field(1, _attribute(_field(1, b"v" * 100_000)))),
+        lambda _: _spans(resource=_field(1, _attribute(_field(1, b"v" * 100_000)))),
     ),
-    "spans of 100 empty attributes": (Signal.TRACES, lambda: _spans(_field(9, _attribute()) * 100)),
-    "spans of 100 doubles": (Signal.TRACES, lambda: _spans(_field(9, _attribute(b"\x21" + b"d" * 8)) * 100)),
+    "requests, a row of every rollup each": (Signal.TRACES, lambda n: _requests_of(n, _held(1, _SENDER))),
+    "requests, a long service name": (
+        Signal.TRACES,
+        lambda n: _requests_of(n, _held(1, _LONG_NAME)),
+    ),
+    "new series, a resource of 100 attributes": (Signal.METRICS, lambda n: _series_of(n, _held(1, _LONG))),
+    "new series, a long service name": (
+        Signal.METRICS,
+        lambda n: _series_of(n, _held(1, _LONG_NAME)),
+    ),
+    "spans of 100 empty attributes": (Signal.TRACES, lambda _: _spans(_field(9, _attribute()) * 100)),
+    "spans of 100 doubles": (
+        Signal.TRACES,
+        lambda _: _spans(_field(9, _attribute(b"\x21" + b"d" * 8)) * 100),
+    ),
     "spans of 100 lists": (
         Signal.TRACES,
-        lambda: _spans(_field(9, _attribute(_field(5, _field(1, b"") * 20))) * 100),
+        lambda _: _spans(_field(9, _attribute(_field(5, _field(1, b"") * 20))) * 100),
     ),
-    "spans of 100 events": (Signal.TRACES, lambda: _spans(_field(11, b"") * 100)),
-    "spans of 100 links": (Signal.TRACES, lambda: _spans(_field(13, b"") * 100)),
+    "spans of 100 events": (Signal.TRACES, lambda _: _spans(_field(11, b"") * 100)),
+    "spans of 100 links": (Signal.TRACES, lambda _: _spans(_field(13, b"") * 100)),
     "spans of events with attributes": (
         Signal.TRACES,
-        lambda: _spans(_field(11, _field(3, _attribute()) * 5) * 20),
+        lambda _: _spans(_field(11, _field(3, _attribute()) * 5) * 20),
     ),
-    "empty log records": (Signal.LOGS, lambda: _field(1, _field(2, _field(2, b"") * 1000))),
+    "empty log records": (Signal.LOGS, lambda _: _field(1, _field(2, _field(2, b"") * 1000))),
     "log records of 1 kB": (
         Signal.LOGS,
-        lambda: _field(1, _field(2, _field(2, _field(5, _field(1, b"x" * 1000))) * 1000)),
+        lambda _: _field(1, _field(2, _field(2, _field(5, _field(1, b"x" * 1000))) * 1000)),
     ),
-    "empty resources": (Signal.LOGS, lambda: _field(1, b"") * 5000),
-    "empty scopes": (Signal.LOGS, lambda: _inside(1, content=_field(2, b"") * 5000)),
-    "empty metrics": (Signal.METRICS, lambda: _inside(1, 2, content=_field(2, b"") * 1000)),
-    "empty points": (Signal.METRICS, lambda: _points(5)),
-    "points, a resource of 100 attributes": (Signal.METRICS, lambda: _points(5, resource=_held(1, _LONG))),
-    "points of 50 exemplars": (Signal.METRICS, lambda: _points(5, _field(5, b"") * 50)),
+    "empty resources": (Signal.LOGS, lambda _: _field(1, b"") * 5000),
+    "empty scopes": (Signal.LOGS, lambda _: _inside(1, content=_field(2, b"") * 5000)),
+    "empty metrics": (Signal.METRICS, lambda _: _inside(1, 2, content=_field(2, b"") * 1000)),
+    "empty points": (Signal.METRICS, lambda _: _points(5)),
+    "points, a resource of 100 attributes": (Signal.METRICS, lambda _: _points(5, resource=_held(1, _LONG))),
+    "points of 50 exemplars": (Signal.METRICS, lambda _: _points(5, _field(5, b"") * 50)),
     "histograms of 10,000 buckets": (
         Signal.METRICS,
-        lambda: _inside(1, 2, 2, 9, 1, 6, content=bytes(80_000)),
+        lambda _: _inside(1, 2, 2, 9, 1, 6, content=bytes(80_000)),
     ),
     "exponential histograms of 20,000 buckets": (
         Signal.METRICS,
-        lambda: _inside(1, 2, 2, 10, 1, 8, 2, content=b"\1" * 20_000),
+        lambda _: _inside(1, 2, 2, 10, 1, 8, 2, content=b"\1" * 20_000),
     ),
     "summaries of 20,000 quantiles": (
         Signal.METRICS,
-        lambda: _inside(1, 2, 2, 11, 1, content=_field(6, b"") * 20_000),
+        lambda _: _inside(1, 2, 2, 11, 1, content=_field(6, b"") * 20_000),
     ),
 }
 
@@ -136,30 +179,29 @@ def measure(_seconds: float) -> dict[str, Any]:
     }
 
 
-def _requests(name: str) -> tuple[Signal, list[bytes]]:
+def _requests(name: str) -> tuple[Signal, Iterator[bytes]]:
     for load in LOADS:
         if load.name == name:
-            return load.signal, list(variants(load, 400, 1.0))
+            return load.signal, cycle(variants(load, 400, 1.0))
     signal, make = SHAPES[name]
-    return signal, [make()]
+    return signal, map(make, count())
 
 
 def _one(name: str) -> dict[str, Any]:
     signal, kinds = _requests(name)
+    first = next(kinds)
     bodies: list[bytes] = []
     expected = 0
-    for body in cycle(kinds):
-        if expected >= BATCH_BYTES:
-            break
-        bodies.append(body)
-        expected += unfolded_bytes(signal, body)
+    while expected < BATCH_BYTES:
+        bodies.append(next(kinds))
+        expected += unfolded_bytes(signal, bodies[-1])
     with tempfile.TemporaryDirectory(prefix="lowtide-bench-") as folder:
         target = parse_target("embedded", Path(folder) / "store")
         with closing(Engine(target, lambda session: migrate(session, StoreSettings()))) as engine:
             engine.reach()
             engine.session().execute("SYSTEM STOP MERGES")
             writer = OtlpWriter(engine)
-            writer.insert(signal, 1, "first", [Request("default", 1, kinds[0])])
+            writer.insert(signal, 1, "first", [Request("default", 1, first)])
             with _peak() as peak:
                 writer.insert(signal, 2, "second", [Request("default", 1, body) for body in bodies])
             writer.close()

@@ -1,8 +1,9 @@
 """How much memory the store takes for a request while it is inserted, estimated from its bytes. The collector
 asks before it accepts one, the loader before it puts many into a batch.
 
-The store writes what the records of a resource share beside each of them, so a request of a megabyte may need
-a hundred gigabytes: one long resource, many short records. Length alone says nothing.
+Length alone says nothing: a request of a megabyte may be ten records or half a million, each of them a row.
+What the records of a resource share lies in memory once, with one exception: by its names the rollups count,
+and each of their rows has them written out.
 
 The trap: every size here was measured on the engine (`bench/memory.py`), and they are only as true as the
 tables are what they were. An estimate that is too low costs memory, one that is too high smaller batches.
@@ -22,8 +23,11 @@ from ingest.compiled import address_of, compiled, part
 from ingest.signals import Signal
 from ingest.wire import extent_at, number_at
 
-RECORD_BYTES: Final = 900
-"""A span, data point or log record with nothing in it: its rows, and its part in what is counted."""
+SPAN_BYTES: Final = 900
+"""A span with nothing in it: its row, and its part in what is counted. One that shares no second and no name
+with any other, and so has rows of its own in the rollups, takes three times as much."""
+RECORD_BYTES: Final = 600
+"""A data point or log record with nothing in it."""
 RESOURCE_BYTES: Final = 1500
 SCOPE_BYTES: Final = 500
 METRIC_BYTES: Final = 250
@@ -41,21 +45,26 @@ ODD_BYTES: Final = 80
 """More if it is a double or bytes, which are read in OTLP's own form."""
 NESTED_BYTES: Final = 80
 """Each byte of a list or map in an attribute: an item of it may be two bytes long."""
-SHARED_ATTRIBUTE_BYTES: Final = 30
-"""An attribute of a resource or scope, at each record."""
+NAME_BYTES: Final = 40
+"""What a record's part of the rollups takes for a value of its resource, whatever it is."""
+LONG_NAME_COPIES: Final = 10
+"""Of each byte that a value of a resource is longer, for each record: it may be a name, and each record may
+have rows of its own in the rollups."""
+ESCAPED_BYTES: Final = 6
+"""What a byte in a list or map may become as JSON; enough for bytes, which are written as base64."""
 COPIES: Final = 4
 """Of each byte of a request."""
 
 _MOST_BYTES: Final = COPIES + max(RESOURCE_BYTES, LEAF_BYTES, NESTED_BYTES * 2) // 2
 """For a byte: nothing that counts is shorter than two."""
-_MOST_SHARED: Final = 1 + SHARED_ATTRIBUTE_BYTES // 2
+_MOST_SHARED: Final = LONG_NAME_COPIES * ESCAPED_BYTES
 _FIELDS: Final = 32  # numbers of fields that the table has room for
 _DEPTH: Final = 8
 _KEY, _VALUE = 0x0A, 0x12  # tags in an attribute
 _DOUBLE, _LIST, _MAP, _BYTES = 0x21, 0x2A, 0x32, 0x3A  # tags of its value
-_PLAIN, _RESOURCE, _SCOPE, _RECORD, _SHARED, _PACKED = range(6)  # what a message is to the estimate
-_TOTAL, _OF_RESOURCE, _OF_SCOPE, _IN_RESOURCE, _IN_SCOPE, _COUNTS = range(6)
-"""What is counted: memory, bytes that each record of a resource or scope repeats, and their records."""
+_PLAIN, _RESOURCE, _NAMES, _RECORD, _PACKED = range(5)  # what a message is to the estimate
+_TOTAL, _LONG_NAMES, _RECORDS, _COUNTS = range(4)
+"""What is counted: memory; bytes of long names in the resource that is open, and its records."""
 _DELIMITED: Final = 2
 
 Memory: TypeAlias = Any
@@ -73,13 +82,10 @@ class _Message:
     below: Mapping[int, _Message] = field(default_factory=dict)
 
 
-def _shared(attributes: int) -> _Message:
-    return _Message(_SHARED, each={attributes: SHARED_ATTRIBUTE_BYTES})
-
-
 def _request(records: _Message) -> _Message:
-    scope = _Message(_SCOPE, SCOPE_BYTES, below={1: _shared(3), 2: records})
-    return _Message(below={1: _Message(_RESOURCE, RESOURCE_BYTES, below={1: _shared(1), 2: scope})})
+    names = _Message(_NAMES, each={1: ATTRIBUTE_BYTES})
+    scope = _Message(takes=SCOPE_BYTES, below={1: _Message(each={3: ATTRIBUTE_BYTES}), 2: records})
+    return _Message(below={1: _Message(_RESOURCE, RESOURCE_BYTES, below={1: names, 2: scope})})
 
 
 def _points(
@@ -91,7 +97,7 @@ def _points(
 
 _EVENT: Final = _Message(takes=EVENT_BYTES, each={3: LEAF_BYTES})
 _LINK: Final = _Message(takes=EVENT_BYTES, each={4: LEAF_BYTES})
-_SPAN: Final = _Message(_RECORD, RECORD_BYTES, {9: ATTRIBUTE_BYTES}, {11: _EVENT, 13: _LINK})
+_SPAN: Final = _Message(_RECORD, SPAN_BYTES, {9: ATTRIBUTE_BYTES}, {11: _EVENT, 13: _LINK})
 _EXEMPLAR: Final = _Message(takes=EXEMPLAR_BYTES, each={7: LEAF_BYTES})
 _NUMBER: Final = _points(7, below={5: _EXEMPLAR})
 _METRIC: Final = _Message(
@@ -123,7 +129,7 @@ def unfolded_bytes(signal: Signal, body: bytes) -> int:
 
 def most_unfolded_bytes(size: int, records: int) -> int:
     """What no request of so many bytes and records can exceed, without a look at it."""
-    return _MOST_BYTES * size + records * (RECORD_BYTES + _MOST_SHARED * size)
+    return _MOST_BYTES * size + records * (SPAN_BYTES + _MOST_SHARED * size)
 
 
 def warm_up() -> None:
@@ -155,43 +161,43 @@ def _load() -> Estimate:
 
 
 @part
-def _beside(memory: Memory, at: int, end: int) -> int:
-    """What an attribute takes because its value is none of the simple ones."""
+def _value_at(memory: Memory, at: int, end: int) -> tuple[int, int]:
+    """The tag of an attribute's value, and how long it is; 0 if there is none."""
     if at < end and memory[at] == _KEY:
         size, at = extent_at(memory, at + 1, end, 2)
         if at < 0:
-            return 0
+            return 0, 0
         at += size
     if at < end and memory[at] == _VALUE:
         size, at = extent_at(memory, at + 1, end, 2)
         if at >= 0 and size > 1:
-            if memory[at] in (_LIST, _MAP):
-                return size * NESTED_BYTES
-            if memory[at] in (_DOUBLE, _BYTES):
-                return ODD_BYTES
-    return 0
+            return memory[at], size
+    return 0, 0
 
 
 @part
-def _place(role: int, above: int) -> int:
-    """Where to count what is in a message of this role, in one of that."""
-    if role != _SHARED:
-        return _TOTAL
-    return _OF_RESOURCE if above == _RESOURCE else _OF_SCOPE
+def _beside(tag: int, size: int) -> int:
+    """What an attribute takes because its value is none of the simple ones."""
+    if tag in (_LIST, _MAP):
+        return size * NESTED_BYTES
+    return ODD_BYTES if tag in (_DOUBLE, _BYTES) else 0
+
+
+@part
+def _long_name(tag: int, size: int) -> int:
+    """How much longer a value becomes than names usually are."""
+    written = size * ESCAPED_BYTES if tag in (_LIST, _MAP, _BYTES) else size
+    return max(0, written - NAME_BYTES)
 
 
 @part
 def _close(role: int, counted: Memory) -> None:
-    """A message has ended: what its records share counts once for each."""
+    """A message has ended."""
     if role == _RECORD:
-        counted[_IN_SCOPE] += 1
-    elif role == _SCOPE:
-        counted[_TOTAL] += counted[_IN_SCOPE] * counted[_OF_SCOPE]
-        counted[_IN_RESOURCE] += counted[_IN_SCOPE]
-        counted[_IN_SCOPE] = counted[_OF_SCOPE] = 0
+        counted[_RECORDS] += 1
     elif role == _RESOURCE:
-        counted[_TOTAL] += counted[_IN_RESOURCE] * counted[_OF_RESOURCE]
-        counted[_IN_RESOURCE] = counted[_OF_RESOURCE] = 0
+        counted[_TOTAL] += counted[_RECORDS] * counted[_LONG_NAMES] * LONG_NAME_COPIES
+        counted[_RECORDS] = counted[_LONG_NAMES] = 0
 
 
 def _estimate(
@@ -221,23 +227,20 @@ def _estimate(
             size, at = extent_at(memory, at, end, tag & 7)
         if at < 0:
             # Damage: all that is open ends here.
-            _close(_SCOPE, counted)
             _close(_RESOURCE, counted)
             return int(counted[_TOTAL])
         what = meaning[message * _FIELDS + (tag >> 3)] if tag >> 3 < _FIELDS and tag & 7 == _DELIMITED else 0
         if what <= 0:
             if what < 0:
-                place = _place(role_of[2 * message], role_of[2 * messages[max(depth - 1, 0)]])
-                counted[place] += _beside(memory, at, at + size) - what
+                value_tag, value_size = _value_at(memory, at, at + size)
+                counted[_TOTAL] += _beside(value_tag, value_size) - what
+                if role_of[2 * message] == _NAMES:
+                    counted[_LONG_NAMES] += _long_name(value_tag, value_size)
             at += size
             continue
-        role = role_of[2 * what]
-        place = _place(role, role_of[2 * message])
-        counted[place] += role_of[2 * what + 1]
-        if role == _SHARED:
-            counted[place] += size
-        elif role == _PACKED:
-            counted[place] += size * PACKED_BYTES
+        counted[_TOTAL] += role_of[2 * what + 1]
+        if role_of[2 * what] == _PACKED:
+            counted[_TOTAL] += size * PACKED_BYTES
         messages[depth], ends[depth] = message, end
         depth += 1
         message, end = what, at + size

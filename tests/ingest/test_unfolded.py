@@ -29,7 +29,8 @@ def values(draw: st.DrawFn) -> dict[str, Any]:
     return draw(
         st.sampled_from([
             {}, {"string_value": "x" * 200}, {"int_value": -1}, {"bool_value": True}, {"double_value": 0.5},
-            {"bytes_value": b"b" * 9}, {"array_value": {"values": [{"int_value": 7}, {}]}},
+            {"bytes_value": b"b" * 9}, {"bytes_value": b"b" * 99},
+            {"array_value": {"values": [{"int_value": 7}, {}]}},
             {"array_value": {}}, {"kvlist_value": {"values": [{"key": "k", "value": {"string_value": "v"}}]}},
         ])
     )  # fmt: skip
@@ -93,13 +94,21 @@ def of_attributes(found: Any, each: int) -> int:
     return sum(each + of_value(attribute.value) for attribute in found)
 
 
-def of_shared(message: Any) -> int:
-    """What each record repeats of a resource or scope."""
-    return int(message.ByteSize()) + of_attributes(message.attributes, unfolded.SHARED_ATTRIBUTE_BYTES)
+def of_names(resource: Any) -> int:
+    """What each record repeats of a resource."""
+    total = 0
+    for attribute in resource.attributes:
+        written = attribute.value.ByteSize()
+        if attribute.value.WhichOneof("value") in ("array_value", "kvlist_value", "bytes_value"):
+            written *= unfolded.ESCAPED_BYTES
+        total += max(0, written - unfolded.NAME_BYTES)
+    return total * unfolded.LONG_NAME_COPIES
 
 
 def of_record(record: Any) -> int:
-    total = unfolded.RECORD_BYTES + of_attributes(record.attributes, unfolded.ATTRIBUTE_BYTES)
+    is_span = record.DESCRIPTOR.name == "Span"
+    total = unfolded.SPAN_BYTES if is_span else unfolded.RECORD_BYTES
+    total += of_attributes(record.attributes, unfolded.ATTRIBUTE_BYTES)
     for name, each, held in (
         ("events", unfolded.EVENT_BYTES, "attributes"),
         ("links", unfolded.EVENT_BYTES, "attributes"),
@@ -121,16 +130,16 @@ def counted(signal: Signal, request: Any) -> int:
         for entry in entries:
             records = 0
             total += unfolded.RESOURCE_BYTES
+            total += of_attributes(entry.resource.attributes, unfolded.ATTRIBUTE_BYTES)
             for scope in getattr(
                 entry, next(f.name for f in entry.DESCRIPTOR.fields if f.name.startswith("scope_"))
             ):
                 inside = list(records_in(signal, scope))
-                total += (
-                    unfolded.SCOPE_BYTES + sum(map(of_record, inside)) + len(inside) * of_shared(scope.scope)
-                )
+                total += unfolded.SCOPE_BYTES + sum(map(of_record, inside))
+                total += of_attributes(scope.scope.attributes, unfolded.ATTRIBUTE_BYTES)
                 total += unfolded.METRIC_BYTES * len(scope.metrics) if signal is Signal.METRICS else 0
                 records += len(inside)
-            total += records * of_shared(entry.resource)
+            total += records * of_names(entry.resource)
     return total
 
 
@@ -180,7 +189,7 @@ def test_what_was_cut_off_counts_less(drawn: Any, cut: float) -> None:
 
 
 @pytest.mark.parametrize("resource_first", [True, False])
-def test_a_resource_counts_with_every_record_wherever_it_stands(resource_first: bool) -> None:
+def test_a_long_name_counts_with_every_record_wherever_it_stands(resource_first: bool) -> None:
     request = ExportTraceServiceRequest()
     entry = request.resource_spans.add()
     entry.resource.attributes.add(key="a").value.string_value = "v" * 99
@@ -190,6 +199,7 @@ def test_a_resource_counts_with_every_record_wherever_it_stands(resource_first: 
     entry_bytes = resource + spans if resource_first else spans + resource
     body = b"\x0a" + bytes([len(entry_bytes) & 0x7F | 0x80, len(entry_bytes) >> 7]) + entry_bytes
 
-    expected = 10 * (unfolded.RECORD_BYTES + len(whole) + unfolded.SHARED_ATTRIBUTE_BYTES)
+    longer = len(entry.resource.attributes[0].value.SerializeToString()) - unfolded.NAME_BYTES
+    expected = 10 * (unfolded.SPAN_BYTES + longer * unfolded.LONG_NAME_COPIES) + unfolded.ATTRIBUTE_BYTES
     expected += unfolded.RESOURCE_BYTES + unfolded.SCOPE_BYTES + unfolded.COPIES * len(body)
     assert unfolded_bytes(Signal.TRACES, body) == expected
