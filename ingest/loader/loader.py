@@ -1,5 +1,5 @@
-"""Everything that moves telemetry from the spool into the store: a thread per signal, and one that cleans up.
-`lowtide serve` starts and stops it.
+"""Everything that moves telemetry from the spool into the store: a pipe per signal, the writers they share,
+and a thread that cleans up. `lowtide serve` starts and stops it.
 
 The trap: an embedded engine syncs neither its parts nor its memory of stored batches. The spool is trimmed
 only behind a checkpoint of the store, and nothing is stored before there is one to go back to.
@@ -20,6 +20,7 @@ from ingest.loader.pipe import Pipe, PipeStatus
 from ingest.loader.settings import LoaderSettings
 from ingest.loader.telemetry import LoaderMetrics
 from ingest.loader.trimmer import Trimmer
+from ingest.loader.writers import Writers
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolError
 from ingest.spool.spool import Spool
@@ -58,10 +59,10 @@ class Loader:
         self._drain = threading.Event()
         self._halt = threading.Event()
         gate = Gate()
-        self._writers = {signal: OtlpWriter(engine, gate.inserting) for signal in Signal}
+        self._writers = Writers(lambda: OtlpWriter(engine, gate.inserting), settings.inserts_at_once)
         metrics = LoaderMetrics(registry)
         self._pipes = {
-            signal: Pipe(signal, spool, self._writers[signal], settings, metrics, self._drain, self._halt)
+            signal: Pipe(signal, spool, self._writers, settings, metrics, self._drain, self._halt)
             for signal in Signal
         }
         self._threads = {
@@ -139,8 +140,7 @@ class Loader:
             self._trimmer.trim(_LAST_PATIENCE_S)
         self._trimmer.close()
         if not any(thread.is_alive() for thread in self._threads.values()):
-            for writer in self._writers.values():
-                writer.close()
+            self._writers.close()
         return begun and not alive and not self.failed()
 
     def keep(self) -> None:

@@ -1,5 +1,6 @@
-"""Moves one signal from the spool into the store, batch after batch. A thread of its own;
-`ingest.loader.loader` starts one per signal.
+"""Moves one signal from the spool into the store, batch after batch. A thread of its own, which
+`ingest.loader.loader` starts for each signal, and one for each batch under way: while the engine reads one,
+which a single core does, it writes another.
 
 A batch is fixed in the spool before its first attempt and repeated with the same token until the store has
 it, so that whatever dies in between, every record arrives exactly once. What the store cannot read is
@@ -13,6 +14,7 @@ that.
 
 from __future__ import annotations
 
+import queue
 import random
 import threading
 import time
@@ -53,7 +55,7 @@ class Writer(Protocol):
 
 @dataclass(slots=True)
 class PipeStatus:
-    """Where a signal stands. Written by its thread, read by anyone."""
+    """Where a signal stands. Written by its threads, read by anyone."""
 
     inserted_batches: int = 0
     inserted_requests: int = 0
@@ -62,19 +64,41 @@ class PipeStatus:
     """When the last batch was stored, ns since 1970; 0 for never."""
     quarantined_requests: int = 0
     quarantined_items: int = 0
-    error: str = ""
-    """What is held up and why; empty when nothing is."""
-    held_up_since_s: float = 0.0
-    """Since when, by the monotonic clock; 0 when nothing is."""
     failed: str = ""
     """Why this thread has ended; empty while it runs or after it was asked to."""
     bytes_per_s: float | None = None
     """How fast the last batches were stored; None if none was."""
+    _held_up: dict[int, tuple[float, str]] = field(default_factory=dict)
+    """By thread, what is held up: since when, by the monotonic clock, and why."""
     _lately: tuple[float, float] = (0.0, 0.0)
     """Bytes and seconds of them, each batch counting less than the one after it."""
+    _last_s: float = 0.0
 
-    def timed(self, size: int, took_s: float) -> None:
-        """A batch of so many bytes was stored in so many seconds."""
+    @property
+    def error(self) -> str:
+        """What has been held up longest, and why; empty when nothing is."""
+        return min(self._held_up.copy().values(), default=(0.0, ""))[1]
+
+    @property
+    def held_up_since_s(self) -> float:
+        """Since when, by the monotonic clock; 0 when nothing is."""
+        return min(self._held_up.copy().values(), default=(0.0, ""))[0]
+
+    def hold_up(self, error: str) -> None:
+        """What this thread tries has failed."""
+        thread = threading.get_ident()
+        since_s, _ = self._held_up.get(thread, (time.monotonic(), ""))
+        self._held_up[thread] = since_s, error
+
+    def go_on(self) -> None:
+        """What this thread tries has succeeded, or was given up."""
+        self._held_up.pop(threading.get_ident(), None)
+
+    def timed(self, size: int, started_s: float, ended_s: float) -> None:
+        """A batch of so many bytes was stored between these, by the monotonic clock; what lies before the end
+        of another was its time."""
+        took_s = ended_s - max(started_s, self._last_s)
+        self._last_s = ended_s
         size_before, took_before_s = self._lately
         self._lately = size + size_before * _FADES, took_s + took_before_s * _FADES
         if self._lately[0] > 0 and self._lately[1] > 0:
@@ -95,19 +119,30 @@ class Pipe:
     halt: threading.Event
     """Set: the end, after the attempt that is under way."""
     status: PipeStatus = field(default_factory=PipeStatus)
+    _under_way: set[_Attempt] = field(default_factory=set)
+    _ended: queue.SimpleQueue[_Attempt] = field(default_factory=queue.SimpleQueue)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> None:
         """Until told to end. What cannot be got over by trying again ends it and stays in the status."""
         try:
-            for batch in self.spool.unfinished_batches():
-                if batch.signal == self.signal and not self._repeat(batch):
-                    return
-            while not self.halt.is_set():
-                if not self._next() and self.drain.is_set():
-                    return
+            self._run()
         except Exception as error:  # noqa: BLE001 - the thread's last place: it becomes a status and a log line
             self.status.failed = f"{type(error).__name__}: {error}"
             _log.exception("Loading stopped", signal=self.signal)
+        for attempt in self._under_way:
+            attempt.join()
+
+    def _run(self) -> None:
+        for batch in self.spool.unfinished_batches():
+            if batch.signal == self.signal and not self._repeat(batch):
+                return
+        while not self.halt.is_set():
+            if not self._next() and self.drain.is_set():
+                if not self._under_way:
+                    return
+                self._wait(0)
+        self._wait(0)
 
     def held_up_s(self) -> float:
         """For how long attempts at the same thing have failed; 0 if they have not."""
@@ -124,14 +159,30 @@ class Pipe:
         after = self.spool.cursor(self.signal)
         if not self.spool.wait_for(self.signal, after, 0.0 if self.drain.is_set() else _IDLE_WAIT_S):
             return False
+        self._wait(self.settings.inserts_at_once - 1)
+        if self.halt.is_set():
+            return False
         started = time.monotonic()
         taken = self._until_done(lambda: self._take(after), "begin a batch")
         if taken is None:
             return False
         batch, records, emptied = taken
-        if batch is not None and self._store(batch, records) and emptied:
+        if batch is None:
+            return False
+        attempt = _Attempt(lambda: self._store(batch, records), self._ended)
+        self._under_way.add(attempt)
+        attempt.start()
+        if emptied:
             self._pause(started)
-        return batch is not None
+        return True
+
+    def _wait(self, left: int) -> None:
+        """Until no more than so many batches are under way. Raises what ended one of them."""
+        while len(self._under_way) > left:
+            ended = self._ended.get()
+            self._under_way.remove(ended)
+            if ended.error is not None:
+                raise ended.error
 
     def _take(self, after_seq: int) -> tuple[Batch | None, list[SpoolRecord], bool]:
         """The next batch, fixed in the spool, its records, and whether nothing waits behind it. No batch if
@@ -172,7 +223,7 @@ class Pipe:
         """Insert until it is stored; False if told to end before."""
         taken = _Taken.of(batch, records)
 
-        def insert() -> float | StoreDecodeError:
+        def insert() -> tuple[float, float] | StoreDecodeError:
             started = time.monotonic()
             # All of a batch can be lost in the spool since it was begun; the spool has reported that.
             if taken.requests:
@@ -182,7 +233,7 @@ class Pipe:
                     if self.writer.holds(self.signal, batch.batch_id):
                         raise
                     return error
-            return time.monotonic() - started
+            return started, time.monotonic()
 
         done = self._until_done(insert, f"store batch {batch.batch_id}")
         if done is None:
@@ -190,7 +241,7 @@ class Pipe:
         if isinstance(done, StoreDecodeError):
             return self._divide(batch, records, taken, done)
         self.spool.finish_batch(batch)
-        self._count(taken, done)
+        self._count(taken, *done)
         return True
 
     def _divide(
@@ -220,8 +271,9 @@ class Pipe:
             batch, records[0], taken.requests[0].body, items=taken.items, reason=f"the store: {error}"
         )
         self.spool.finish_batch(batch)
-        self.status.quarantined_requests += taken.whole
-        self.status.quarantined_items += taken.items
+        with self._counting:
+            self.status.quarantined_requests += taken.whole
+            self.status.quarantined_items += taken.items
         self.metrics.quarantined.labels(self.signal).inc()
         self.metrics.quarantined_items.labels(self.signal).inc(taken.items)
         return ()
@@ -235,28 +287,44 @@ class Pipe:
             except StoreDamagedError:
                 raise
             except (StoreError, SpoolFullError, SpoolReadError) as error:
-                self.status.error = f"could not {what}: {error}"
-                self.status.held_up_since_s = self.status.held_up_since_s or time.monotonic()
+                self.status.hold_up(f"could not {what}: {error}")
                 self.metrics.retries.labels(self.signal).inc()
                 _log.warning(
                     "Loading is held up and will be tried again",
                     signal=self.signal, what=what, pause_s=round(pause_s, 1), error=str(error),
                 )  # fmt: skip
             else:
-                self.status.error = ""
-                self.status.held_up_since_s = 0.0
+                self.status.go_on()
                 return done
             if self.halt.wait(pause_s * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads retries, no secret
                 return None
             pause_s = min(pause_s * 2, self.settings.retry_max_s)
 
-    def _count(self, taken: _Taken, took_s: float) -> None:
-        self.status.inserted_batches += 1
-        self.status.inserted_requests += taken.whole
-        self.status.inserted_items += taken.items
-        self.status.last_insert_at_ns = time.time_ns()
-        self.status.timed(taken.size, took_s)
-        self.metrics.stored(self.signal, taken.whole, taken.items, taken.size, took_s)
+    def _count(self, taken: _Taken, started_s: float, ended_s: float) -> None:
+        with self._counting:
+            self.status.inserted_batches += 1
+            self.status.inserted_requests += taken.whole
+            self.status.inserted_items += taken.items
+            self.status.last_insert_at_ns = time.time_ns()
+            self.status.timed(taken.size, started_s, ended_s)
+        self.metrics.stored(self.signal, taken.whole, taken.items, taken.size, ended_s - started_s)
+
+
+class _Attempt(threading.Thread):
+    """Stores one batch, and says so when it has ended."""
+
+    def __init__(self, store: Callable[[], object], ended: queue.SimpleQueue[_Attempt]) -> None:
+        super().__init__(name="load-batch", daemon=True)
+        self._store = store
+        self._ended = ended
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._store()
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for it
+            self.error = error
+        self._ended.put(self)
 
 
 @dataclass(frozen=True, slots=True)

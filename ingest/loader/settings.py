@@ -21,7 +21,14 @@ class LoaderSettings(BaseModel):
         ge=1024 * 1024,
         description="Bytes of memory that inserting a batch may be expected to take; a request above it is"
         " inserted by itself. This ends most batches: 512 MiB are some 150,000 spans. Larger batches need"
-        " fewer merges. Each of traces, metrics and logs has a batch of its own.",
+        " fewer merges.",
+    )
+    inserts_at_once: int = Field(
+        default=2,
+        ge=1,
+        le=32,
+        description="Batches that are inserted at the same time, of traces, metrics and logs together. Each"
+        " takes up to `batch_memory_bytes`; reading a batch keeps one core busy, writing it several.",
     )
     batch_requests: int = Field(
         default=20_000,

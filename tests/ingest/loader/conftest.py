@@ -19,7 +19,7 @@ from ingest.spool.spool import Spool
 from ingest.store.errors import StoreDecodeError
 from ingest.store.otlp import Request
 
-QUICK = LoaderSettings(interval_ms=0, retry_max_s=0.01)
+QUICK = LoaderSettings(interval_ms=0, retry_max_s=0.01, inserts_at_once=1)
 
 
 @dataclass(slots=True)

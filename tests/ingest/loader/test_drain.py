@@ -23,7 +23,7 @@ from ingest.spool.spool import Spool
 from ingest.store.errors import StoreUnavailableError
 
 SMALL = SpoolSettings(segment_bytes=64 * 1024, limit_bytes=1024 * 1024, group_commit_ms=0)
-BATCH = LoaderSettings(interval_ms=0, retry_max_s=0.01, batch_bytes=128 * 1024)
+BATCH = LoaderSettings(interval_ms=0, retry_max_s=0.01, batch_bytes=128 * 1024, inserts_at_once=1)
 
 
 @pytest.fixture
@@ -127,10 +127,18 @@ def test_a_full_spool_drains_in_order_while_more_is_taken(small: Spool) -> None:
 def test_the_speed_is_that_of_the_last_batches() -> None:
     status = PipeStatus()
     assert status.bytes_per_s is None
-    status.timed(0, 0.0)
+    status.timed(0, 1.0, 1.0)
     assert status.bytes_per_s is None
-    status.timed(1000, 1.0)
+    status.timed(1000, 1.0, 2.0)
     assert status.bytes_per_s == 1000
-    for _ in range(20):
-        status.timed(64_000, 1.0)
+    for second in range(2, 22):
+        status.timed(64_000, second, second + 1)
     assert status.bytes_per_s == pytest.approx(64_000, rel=0.05)
+
+
+def test_batches_at_the_same_time_are_no_slower_for_it() -> None:
+    """Two that take two seconds each, the second a second after the first: three seconds for both."""
+    status = PipeStatus()
+    status.timed(300, 1.0, 3.0)
+    status.timed(300, 2.0, 4.0)
+    assert status.bytes_per_s == pytest.approx((300 + 300 * 0.8) / (1 + 2 * 0.8))

@@ -52,7 +52,7 @@ def test_everything_arrives_once_and_in_order(spool: Spool, writer: Any, load: A
 def test_a_batch_holds_no_more_than_it_may(spool: Spool, writer: Any, load: Any, fill: Any) -> None:
     fill(spool, BODIES)
 
-    load(spool, writer, LoaderSettings(interval_ms=0, batch_requests=2))
+    load(spool, writer, LoaderSettings(interval_ms=0, batch_requests=2, inserts_at_once=1))
 
     assert [len(bodies) for bodies in writer.stored.values()] == [2, 2, 1]
 
@@ -65,7 +65,7 @@ def test_a_batch_takes_no_more_memory_than_it_may(spool: Spool, writer: Any, loa
 
     limit = LoaderSettings().batch_memory_bytes // 512
     assert 2 * unfolded_bytes(Signal.TRACES, short) < limit < unfolded_bytes(Signal.TRACES, wide)
-    load(spool, writer, LoaderSettings(interval_ms=0, batch_memory_bytes=limit))
+    load(spool, writer, LoaderSettings(interval_ms=0, batch_memory_bytes=limit, inserts_at_once=1))
 
     assert [len(bodies) for bodies in writer.stored.values()] == [2, 1, 1, 2]
 

@@ -1,0 +1,202 @@
+"""Several batches of a signal under way at the same time, and how many there may be of all signals."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest.loader.pipe import Pipe
+from ingest.loader.settings import LoaderSettings
+from ingest.loader.telemetry import LoaderMetrics
+from ingest.loader.writers import Writers
+from ingest.signals import Signal
+from ingest.spool.spool import Spool
+from ingest.store.errors import StoreDamagedError, StoreUnavailableError
+
+PATIENCE_S = 30
+EACH_ONE = LoaderSettings(interval_ms=0, retry_max_s=0.01, batch_requests=1, inserts_at_once=2)
+BODIES = [b"%d" % number for number in range(6)]
+
+
+class Doors:
+    """A writer in which each body waits until it is let through, or is refused."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._open: dict[bytes, Exception | None] = {}
+        self._inside: set[bytes] = set()
+        self.most = 0
+        self.tries = 0
+        self.stored: list[bytes] = []
+        self.tokens: dict[bytes, set[str]] = {}
+
+    def insert(self, _signal: Signal, _batch_id: int, token: str, requests: list[Any]) -> None:
+        (body,) = (request.body for request in requests)
+        with self._changed:
+            self.tries += 1
+            self.tokens.setdefault(body, set()).add(token)
+            self._inside.add(body)
+            self.most = max(self.most, len(self._inside))
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: body in self._open, PATIENCE_S)
+            self._inside.discard(body)
+            if (error := self._open[body]) is not None:
+                self._changed.notify_all()
+                raise error
+            self.stored.append(body)
+            self._changed.notify_all()
+
+    def holds(self, _signal: Signal, _batch_id: int) -> bool:
+        return False
+
+    def answer(self, *bodies: bytes, error: Exception | None = None) -> None:
+        """From now on these are stored, or fail."""
+        with self._changed:
+            self._open |= dict.fromkeys(bodies, error)
+            self._changed.notify_all()
+
+    def wait(self, until: Callable[[], bool]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(until, PATIENCE_S)
+
+    def inside(self) -> set[bytes]:
+        return set(self._inside)
+
+
+@contextmanager
+def running(spool: Spool, writer: Any, settings: LoaderSettings = EACH_ONE) -> Iterator[Pipe]:
+    """A pipe that ends with the block, after what it has begun."""
+    halt = threading.Event()
+    pipe = Pipe(
+        Signal.TRACES, spool, writer, settings, LoaderMetrics(CollectorRegistry()), threading.Event(), halt
+    )
+    thread = threading.Thread(target=pipe.run)
+    thread.start()
+    try:
+        yield pipe
+    finally:
+        halt.set()
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_one_batch_need_not_wait_for_another(spool: Spool, fill: Any) -> None:
+    fill(spool, BODIES)
+    doors = Doors()
+    with running(spool, doors) as pipe:
+        doors.wait(lambda: doors.inside() == set(BODIES[:2]))
+        doors.answer(*BODIES[1:])
+        doors.wait(lambda: doors.stored == BODIES[1:])
+        doors.answer(BODIES[0])
+        until(lambda: pipe.status.inserted_requests == len(BODIES))
+    assert doors.most == 2
+    assert doors.tries == len(BODIES)
+    assert spool.unfinished_batches() == []
+
+
+def test_what_is_held_up_is_told_while_others_go_on(spool: Spool, fill: Any) -> None:
+    fill(spool, BODIES)
+    doors = Doors()
+    doors.answer(BODIES[0], error=StoreUnavailableError("away"))
+    with running(spool, doors) as pipe:
+        doors.answer(*BODIES[1:])
+        doors.wait(lambda: doors.stored == BODIES[1:])
+        until(lambda: "away" in pipe.status.error)
+        assert pipe.held_up_s() > 0
+        doors.answer(BODIES[0])
+        until(lambda: pipe.status.inserted_requests == len(BODIES))
+        assert (pipe.status.error, pipe.held_up_s()) == ("", 0)
+    assert all(len(tokens) == 1 for tokens in doors.tokens.values()), "a batch is repeated as it was"
+
+
+def test_two_that_are_held_up_hold_up_the_rest(spool: Spool, fill: Any) -> None:
+    fill(spool, BODIES)
+    doors = Doors()
+    doors.answer(*BODIES[:2], error=StoreUnavailableError("away"))
+    with running(spool, doors):
+        doors.wait(lambda: doors.tries > 10)
+        assert set(doors.tokens) == set(BODIES[:2])
+        assert len(spool.unfinished_batches()) == 2
+
+
+def test_damage_ends_it_once_all_attempts_have_ended(spool: Spool, fill: Any) -> None:
+    fill(spool, BODIES)
+    doors = Doors()
+    with running(spool, doors) as pipe:
+        doors.wait(lambda: doors.inside() == set(BODIES[:2]))
+        doors.answer(BODIES[1], error=StoreDamagedError("a part has no name"))
+        until(lambda: "no name" in pipe.status.failed)
+        assert doors.inside() == {BODIES[0]}
+        doors.answer(BODIES[0])
+    assert doors.stored == [BODIES[0]]
+    assert len(spool.unfinished_batches()) == 1
+
+
+class Counting:
+    """A writer of a pool: who is in it, and whether it was ever needed."""
+
+    def __init__(self, gate: threading.Event, inside: list[int]) -> None:
+        self._gate, self._inside = gate, inside
+        self.uses = 0
+        self.is_closed = False
+
+    def insert(self, *_: object) -> None:
+        self.uses += 1
+        self._inside[0] += 1
+        self._inside[1] = max(self._inside)
+        assert self._gate.wait(PATIENCE_S)
+        self._inside[0] -= 1
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("signals", [list(Signal), [Signal.LOGS] * 5])
+def test_no_more_inserts_at_once_than_there_are_writers(signals: list[Signal]) -> None:
+    gate, inside, made = threading.Event(), [0, 0], []
+
+    def make() -> Any:
+        made.append(Counting(gate, inside))
+        return made[-1]
+
+    writers = Writers(make, 2)
+    threads = [threading.Thread(target=writers.insert, args=(signal, 1, "t", [])) for signal in signals]
+    for thread in threads:
+        thread.start()
+    until(lambda: inside[0] == 2)
+    gate.set()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert inside == [0, 2]
+    assert sum(writer.uses for writer in made) == len(signals)
+
+    writers.close()
+    writers.close()
+    assert [writer.is_closed for writer in made] == [True, True]
+
+
+def test_who_comes_alone_always_gets_the_same_writer() -> None:
+    gate, made = threading.Event(), []
+    gate.set()
+
+    def make() -> Any:
+        made.append(Counting(gate, [0, 0]))
+        return made[-1]
+
+    writers = Writers(make, 3)
+    for _ in range(4):
+        writers.insert(Signal.LOGS, 1, "t", [])
+    assert sorted(writer.uses for writer in made) == [0, 0, 4]
