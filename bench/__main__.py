@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import alone, baseline, ingest, layout, machine, memory, storm
+from bench import alone, baseline, ingest, insert, layout, machine, memory, storm
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS = {
     "ingest": ingest.measure,
+    "insert": insert.measure,
     "baseline": baseline.measure,
     "collector": alone.measure,
     "memory": memory.measure,
@@ -26,7 +27,7 @@ BENCHMARKS = {
 
 SHOWN = {
     "durable_per_s", "queryable_per_s", "requests_per_s", "ack_p99_ms", "server_peak_mib",
-    "cpu_us", "server_cpu_us", "busy", "read_p50_ms",
+    "cpu_us", "server_cpu_us", "insert_cpu_us", "insert_us", "with_merges_cpu_us", "busy", "read_p50_ms",
     "bytes_per_span", "of_1x", "put_off_per_s", "copy_and_merge_s",
     "body_mib", "expected_mib", "taken_mib", "of_expected", *layout.QUESTIONS,
 }  # fmt: skip
