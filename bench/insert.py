@@ -48,7 +48,7 @@ def measure(seconds: float) -> dict[str, Any]:
             "rows_merged": merged["rows_merged"],
         }
     return {
-        "what": f"{items:,} items inserted, one batch after the other; microseconds an item, of CPU and of time",
+        "what": f"{items:,} items inserted, batch after batch; microseconds an item, of CPU and of time",
         "items": items,
         "settings": "defaults",
         "loads": loads,
