@@ -2,8 +2,8 @@
 machine, and somebody who reads meanwhile.
 
 Durable is acknowledged: in the spool and fsynced. Queryable is in the store with every rollup. What was
-acknowledged must be found by a count in the end, or there is no result. Machines that others share differ from
-minute to minute: each load is sent several times, and the result is the run in the middle.
+acknowledged must be found by a count in the end, or there is no result. A machine that others share differs
+from minute to minute: each load is sent several times, and the result is the run in the middle.
 """
 
 from __future__ import annotations
