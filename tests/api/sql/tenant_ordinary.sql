@@ -126,5 +126,9 @@ ORDER BY timestamp DESC LIMIT 10;
 SELECT toStartOfInterval("Timestamp", INTERVAL 1 minute) AS "time", sum(toInt32(lower("SeverityText") IN ('error', 'err'))) AS error,
 sum(multiSearchAny(lower(SeverityText), ['warn', 'warning'])) AS warn FROM otel_logs GROUP BY time ORDER BY time;
 
+-- attributes by their index
+SELECT count() FROM otel_traces WHERE has(SpanAttributeItems, 'http.route=/pay');
+SELECT count() FROM otel_logs WHERE hasAny(LogAttributeItems, ['order=A-7', 'order=A-8']);
+
 -- lists of what there is
 SELECT name, type, upper(type) FROM system.columns WHERE database = currentDatabase() AND table = 'otel_traces';
