@@ -149,13 +149,19 @@ class Pipe:
         since_s = self.status.held_up_since_s
         return time.monotonic() - since_s if since_s else 0.0
 
+    @property
+    def attempts_under_way(self) -> int:
+        """Batches whose records are held in memory."""
+        return len(self._under_way)
+
     def _repeat(self, batch: Batch) -> bool:
         """Store a batch that an earlier process began; False if told to end before."""
         records = self._until_done(lambda: self.spool.read_batch(batch), "read a batch from the spool")
         return records is not None and self._store(batch, records)
 
     def _next(self) -> bool:
-        """Store the next batch; False if nothing was waiting."""
+        """Begin to store the next batch; False if nothing was waiting."""
+        self._wait(self.settings.inserts_at_once)
         after = self.spool.cursor(self.signal)
         if not self.spool.wait_for(self.signal, after, 0.0 if self.drain.is_set() else _IDLE_WAIT_S):
             return False
@@ -177,8 +183,9 @@ class Pipe:
         return True
 
     def _wait(self, left: int) -> None:
-        """Until no more than so many batches are under way. Raises what ended one of them."""
-        while len(self._under_way) > left:
+        """Forget batches that have ended, and wait until no more than so many are under way. Raises what
+        ended one of them."""
+        while len(self._under_way) > left or not self._ended.empty():
             ended = self._ended.get()
             self._under_way.remove(ended)
             if ended.error is not None:

@@ -145,6 +145,25 @@ def test_damage_ends_it_once_all_attempts_have_ended(spool: Spool, fill: Any) ->
     assert len(spool.unfinished_batches()) == 1
 
 
+def test_damage_is_told_though_nothing_else_waits(spool: Spool, fill: Any) -> None:
+    fill(spool, BODIES[:1])
+    doors = Doors()
+    with running(spool, doors) as pipe:
+        doors.wait(lambda: doors.inside() == {BODIES[0]})
+        time.sleep(0.01)  # it looks for more, and there is none
+        doors.answer(BODIES[0], error=StoreDamagedError("a part has no name"))
+        until(lambda: "no name" in pipe.status.failed)
+
+
+def test_what_is_stored_is_not_kept(spool: Spool, fill: Any) -> None:
+    fill(spool, BODIES)
+    doors = Doors()
+    doors.answer(*BODIES)
+    with running(spool, doors) as pipe:
+        until(lambda: pipe.status.inserted_requests == len(BODIES))
+        until(lambda: not pipe.attempts_under_way)
+
+
 class Counting:
     """A writer of a pool: who is in it, and whether it was ever needed."""
 
