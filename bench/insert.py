@@ -18,6 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+from bench.at_hand import AtHand
 from bench.requests import LOADS, Load
 from bench.variants import variants
 from ingest.loader.settings import LoaderSettings
@@ -38,7 +39,8 @@ def measure(seconds: float) -> dict[str, Any]:
     items = int(seconds * ITEMS_A_SECOND)
     loads = {}
     for load in LOADS:
-        held, merged = _run(load.name, items, "hold"), _run(load.name, items)
+        with AtHand():
+            held, merged = _run(load.name, items, "hold"), _run(load.name, items)
         loads[load.name] = {
             "about": load.about,
             "batches": merged["batches"],
