@@ -3,7 +3,8 @@ makes them, once with merges held back, once with all that follow.
 
     python -m bench.insert LOAD ITEMS [hold]    one of them, in this process; prints JSON
 
-Each runs in a process of its own: an engine is one to a process, and its threads are counted together.
+With fewer items than ten batches have there is nothing to merge yet; `rows_merged` says so. Each runs in a
+process of its own: an engine is one to a process, and its threads are counted together.
 """
 
 from __future__ import annotations
