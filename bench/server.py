@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from prometheus_client.parser import text_string_to_metric_families
+from ingest.signals import Signal
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -52,21 +51,17 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.send_signal(signal.SIGTERM)
+        self._process.terminate()
         code = self._process.wait(timeout=180)
         self._log.close()
         if code != 0 and error is None:
             raise RuntimeError(f"lowtide serve ended with {code}; see {self._log.name}")
 
-    def counted(self, name: str, **labels: str) -> float:
-        """The sum of a counter of `/metrics` over the labels that are not given."""
-        text = self._get("/metrics").decode()
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+    def pipeline(self, signal: Signal) -> dict[str, Any]:
+        """Where the telemetry of a signal is on its way."""
+        states = json.loads(self._get("/api/v1/pipeline"))["signals"]
+        found: dict[str, Any] = next(state for state in states if state["signal"] == signal.value)
+        return found
 
     def rows(self, sql: str) -> Sequence[Sequence[Any]]:
         """The answer to a statement."""
