@@ -23,6 +23,7 @@ The trap: a test must not close `engine`, nor open an engine on another director
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections import Counter
@@ -35,6 +36,7 @@ from uuid import uuid4
 import hypothesis
 import pytest
 import structlog
+import uvloop
 
 from ingest.store.engine import Engine, Session
 from ingest.store.migrate import migrate
@@ -64,6 +66,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for mark in item.iter_markers("embedded") if KIND == "server" else ():
             item.add_marker(pytest.mark.skip(reason=f"embedded only: {mark.args[0]}"))
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests run on the event loop that the server runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session", autouse=True)

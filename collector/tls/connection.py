@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from collector.tls.certificate import CERTIFICATE, Certificate, certificate_of
 from collector.tls.plain import answer_to_plain_text
@@ -73,12 +73,12 @@ class TlsConnection(asyncio.Protocol):
     # --- from the network ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream server gives
-        self._raw = transport
-        context = self._gate.enter(self, transport)
+        # What a stream server gives, although uvloop's does not say so.
+        self._raw = cast("asyncio.Transport", transport)
+        context = self._gate.enter(self, self._raw)
         if context is None:
             self._at = _At.ENDED
-            transport.abort()
+            self._raw.abort()
             return
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._deadline = asyncio.get_running_loop().call_later(self._gate.handshake_s, self._out_of_time)

@@ -18,6 +18,7 @@ import socket
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 from collector.listen import ListenError
 from collector.tls.certificate import CERTIFICATE, Certificate
@@ -104,8 +105,8 @@ class _Side(asyncio.Protocol):
     other: _Side | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what streams have
-        self.transport = transport
+        # What streams have, although uvloop's does not say so.
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         if self.other is not None and self.other.transport is not None:

@@ -11,6 +11,8 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+import uvloop
+
 from lowtide.serve.lifecycle import Addresses, serve
 from lowtide.serve.signals import StopRequest
 
@@ -30,7 +32,7 @@ def run_server(settings: Settings, ready: Callable[[Addresses], None], beside: B
     """
     # Read when grpc is first imported: its core would write lines of its own to stderr.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    asyncio.run(_run(settings, ready, beside))
+    uvloop.run(_run(settings, ready, beside))
 
 
 async def _run(settings: Settings, ready: Callable[[Addresses], None], beside: Beside | None) -> None:

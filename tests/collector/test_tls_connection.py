@@ -226,14 +226,22 @@ async def test_what_was_written_arrives_before_the_end(serve: Serve, pki: Pki) -
             self.transport.write(b"too late")
 
     served = await serve(Farewell)
-    reader, writer = await served.connect(pki.trust())
-    writer.write(b"go")
-    got = 0
-    while piece := await reader.read(2**16):
-        got += len(piece)
-        writer.write(b"x" * 1000)
-    assert got == 3_000_000
-    await left(writer)
+
+    def ask() -> int:
+        with (
+            socket.create_connection(("127.0.0.1", served.port)) as plain,
+            pki.trust().wrap_socket(
+                plain, server_hostname="localhost", suppress_ragged_eofs=False
+            ) as secured,
+        ):
+            secured.sendall(b"go")
+            got = 0
+            while piece := secured.recv(2**16):
+                got += len(piece)
+                secured.sendall(b"x" * 1000)
+            return got
+
+    assert await asyncio.to_thread(ask) == 3_000_000
     await served.inner[0].lost.wait()
 
 
@@ -301,14 +309,27 @@ async def test_the_end_is_told_as_tls_wants_it(serve: Serve, pki: Pki) -> None:
 
 async def test_garbage_after_the_handshake_ends_the_connection(serve: Serve, pki: Pki) -> None:
     served = await serve()
-    reader, writer = await served.connect(pki.trust())
-    raw = writer.get_extra_info("ssl_object")
-    assert raw is not None
-    os.write(writer.get_extra_info("socket").fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
-    with contextlib.suppress(OSError):
-        assert await reader.read() == b""
+
+    def ask() -> bytes:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = pki.trust().wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with socket.create_connection(("127.0.0.1", served.port)) as plain:
+            while True:
+                try:
+                    client.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    plain.sendall(outgoing.read())
+                    incoming.write(plain.recv(2**16))
+            plain.sendall(outgoing.read() + b"\x17\x03\x03\x00\x20" + bytes(32))
+            said = b""
+            with contextlib.suppress(OSError):
+                while piece := plain.recv(2**16):
+                    said += piece
+            return said
+
+    await asyncio.to_thread(ask)
     await served.inner[0].lost.wait()
-    await left(writer)
     assert served.inner[0].heard == 0
 
 
