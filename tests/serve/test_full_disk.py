@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from support import faults
@@ -48,14 +49,19 @@ def refused(server: Running) -> float:
     """Requests that were told to come back because of the disk; all there are if it has ended."""
     if server.process.poll() is not None:
         return math.inf
-    shown = server.http.get(server.url("/metrics")).text
+    try:
+        shown = server.http.get(server.url("/metrics")).text
+    except httpx2.TransportError:
+        server.process.wait(60)  # it is ending: it listens no more, and is not gone yet
+        return math.inf
     lines = [line for line in shown.splitlines() if line.startswith("lowtide_collector_refusals_total{")]
     return sum(float(line.rpartition(" ")[2]) for line in lines if 'reason="spool_full"' in line)
 
 
 def fill(server: Running, disk: SmallDisk, told: Told, draw: random.Random) -> None:
     """Leave so much room, send until somebody is told to come back, and go on for a while."""
-    before = refused(server)
+    if math.isinf(before := refused(server)):
+        return  # it has ended since somebody looked
     until = time.monotonic() + 60
     with Load(told, server.wait_ready(), draw.randrange(1 << 30)):
         time.sleep(draw.uniform(0.0, 0.5))
@@ -78,11 +84,16 @@ def fill(server: Running, disk: SmallDisk, told: Told, draw: random.Random) -> N
 
 def alive(server: Running, launch: Launcher, disk: SmallDisk) -> Running:
     """The server; another one if it found that the disk had made a part less than whole."""
-    if server.process.poll() is None:
-        return server
+    return serve(launch, disk) if has_ended(server) else server
+
+
+def has_ended(server: Running) -> bool:
+    """Whether it has ended by itself, for the one reason there may be."""
+    if math.isfinite(refused(server)):
+        return False
     assert "the next start goes back to before that" in server.told(), server.told()
     faults.done["servers that ended because of it"] += 1
-    return serve(launch, disk)
+    return True
 
 
 def serve(launch: Launcher, disk: SmallDisk) -> Running:
@@ -115,7 +126,8 @@ def test_killed_while_the_disk_is_full(launch: Launcher, disk: SmallDisk) -> Non
     for _ in range(ROUNDS):
         server = serve(launch, disk)
         fill(server, disk, told, draw)
-        server.kill()
+        if not has_ended(server):
+            server.kill()
         disk.make_room()
     server = serve(launch, disk)
     server.wait_ready()
