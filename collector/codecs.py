@@ -88,6 +88,16 @@ def encoding_of_message(message: bytes) -> Encoding:
     return Encoding.DEFLATE if _has_zlib_header(message) else Encoding.IDENTITY
 
 
+def expected_bytes(encoding: Encoding, wire: bytes) -> int:
+    """How large a body probably is: what it says itself, and no less than what arrived.
+
+    Only there to choose where to work, for it is not to be trusted. gzip says it in its last four bytes (RFC
+    1952 2.3.1): modulo 2**32, and of its last member only.
+    """
+    stated = int.from_bytes(wire[-4:], "little") if encoding is Encoding.GZIP else 0
+    return max(len(wire), stated)
+
+
 def inflate(encoding: Encoding, wire: bytes, *, limit_bytes: int, grow: Callable[[int], None]) -> bytes:
     """Decompress `wire` as a whole; `grow` is told of every piece and may raise to stop the work.
 

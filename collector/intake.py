@@ -19,7 +19,7 @@ import structlog
 
 from collector.admission import Admission, Lease
 from collector.check.series import SeriesLimit
-from collector.codecs import Encoding, inflate
+from collector.codecs import Encoding, expected_bytes, inflate
 from collector.door import Arrival, Caller, Door, Form
 from collector.errors import BadRequestError
 from collector.needs import Check, CheckResult, Look, Spool
@@ -245,7 +245,7 @@ class Intake:
 
         limit_bytes = self._settings.max_body_bytes
         small_bytes = min(self._settings.inline_bytes, limit_bytes)
-        if len(wire.data) <= small_bytes:
+        if expected_bytes(wire.encoding, wire.data) <= small_bytes:
             try:
                 return work(small_bytes)
             except TooLargeError:

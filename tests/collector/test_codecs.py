@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector import codecs
-from collector.codecs import Encoding, encoding_named, encoding_of_message, inflate
+from collector.codecs import Encoding, encoding_named, encoding_of_message, expected_bytes, inflate
 from collector.errors import BadRequestError
 from collector.refusals import OverloadedError, TooLargeError, UnsupportedTypeError
 from support import faults
@@ -121,6 +121,18 @@ def test_endless_empty_frames_are_refused(name: str) -> None:
     assert inflate(encoding, at_most, limit_bytes=MIB, grow=ignore) == b""
     with pytest.raises(BadRequestError, match="frames"):
         inflate(encoding, at_most + encode(b""), limit_bytes=MIB, grow=ignore)
+
+
+def test_what_a_gzip_body_says_of_its_size_is_expected() -> None:
+    wire = gzip.compress(bytes(300_000))
+    assert expected_bytes(Encoding.GZIP, wire) == 300_000
+    assert expected_bytes(Encoding.DEFLATE, wire) == len(wire)
+    assert expected_bytes(Encoding.IDENTITY, b"\n" * 50) == 50
+
+
+@pytest.mark.parametrize("wire", [b"", b"\x1f", b"\x1f\x8b" + bytes(20)])
+def test_expecting_takes_any_bytes(wire: bytes) -> None:
+    assert expected_bytes(Encoding.GZIP, wire) >= len(wire)
 
 
 def test_a_zstd_skippable_frame_is_skipped() -> None:
