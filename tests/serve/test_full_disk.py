@@ -24,14 +24,15 @@ from support.load import Load, Told
 from support.oracle import check_bounds, check_identities, check_rollups
 from support.small_disk import PAGE_BYTES, SmallDisk, small_disk
 
+ROUNDS = faults.times(1, 100)
+
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.timeout(faults.times(400, 4000)),
+    pytest.mark.timeout(400 + 40 * ROUNDS),
     pytest.mark.embedded("spool and store share a disk"),
 ]
 
 DISK_BYTES = 192 * 1024 * 1024
-ROUNDS = faults.times(1, 100)
 SETTINGS = (
     "--set", "spool.min_free_share=0", "--set", "spool.segment_bytes=65536",
     "--set", "loader.interval_ms=20", "--set", "loader.trim_interval_s=0.3",
