@@ -22,6 +22,8 @@ _MAX_DEPTH = 8
 """Deeper values are cut: no event of ours is deeper, and a cycle must not hang the log."""
 
 QUIET_LOGGERS: Mapping[str, int] = {
+    # Starts and stops are told by the lifecycle.
+    "uvicorn.error": logging.WARNING,
     # One line for every request or connection is what metrics are for.
     "uvicorn.access": logging.WARNING,
     "httpx2": logging.WARNING,

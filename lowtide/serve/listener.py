@@ -60,7 +60,6 @@ class ApiListener:
             lifespan="on",
             log_config=None,
             access_log=False,
-            log_level="warning",  # the lifecycle tells of start and stop
             proxy_headers=False,
             server_header=False,
             limit_concurrency=_MAX_CONNECTIONS,

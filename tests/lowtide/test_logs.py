@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from lowtide.logs import configure_logs, redact
 from lowtide.redaction import MASK, is_secret_name
+from lowtide.serve.listener import ApiListener
 
 
 class Terminal(io.StringIO):
@@ -69,13 +70,13 @@ def test_a_logger_made_before_the_configuration_obeys_it_too() -> None:
 def test_libraries_take_the_same_way() -> None:
     stream = started()
 
-    logging.getLogger("uvicorn.error").info("Started server process [%d]", 7)
+    logging.getLogger("uvicorn").info("Started server process [%d]", 7)
     logging.getLogger("grpc._server").error("call failed", extra={"token": "hunter2"})
 
     first, second = events(stream)
     assert (first["event"], first["logger"], first["level"]) == (
         "Started server process [7]",
-        "uvicorn.error",
+        "uvicorn",
         "info",
     )
     assert (second["event"], second["logger"]) == ("call failed", "grpc._server")
@@ -93,13 +94,28 @@ def test_handlers_a_library_has_installed_are_taken_over() -> None:
     assert own.getvalue() == ""
 
 
-def test_there_is_no_line_for_every_request() -> None:
+def test_there_is_no_line_for_every_request_nor_a_second_one_for_a_start() -> None:
     stream = started("debug")
 
     logging.getLogger("uvicorn.access").info("GET / 200")
+    logging.getLogger("uvicorn.error").info("Started server process")
     logging.getLogger("httpx2").info("HTTP Request")
 
     assert events(stream) == []
+
+
+async def unused(scope: object, receive: object, send: object) -> None:
+    """An application nobody asks."""
+
+
+def test_a_listener_leaves_to_the_process_what_is_heard() -> None:
+    stream = started("error")
+    ApiListener(unused, "127.0.0.1", 0)
+
+    logging.getLogger("uvicorn.error").warning("unheard")
+    logging.getLogger("uvicorn.error").error("heard")
+
+    assert [event["event"] for event in events(stream)] == ["heard"]
 
 
 def test_configured_twice_everything_is_said_once() -> None:
