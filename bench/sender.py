@@ -25,6 +25,8 @@ from bench.requests import LOADS, Load
 from bench.variants import variants
 
 RETRY_S = 0.05
+PATIENCE_S = 120.0
+"""How long after the time is over the last answers are waited for."""
 _COMPRESSORS = 2
 _AT_ONCE = 64
 
@@ -93,7 +95,7 @@ def _payloads(load: Load, seconds: float) -> tuple[list[bytes], int]:
 async def _send_all(url: str, path: str, payloads: list[bytes], until: float, connections: int) -> Sent:
     sent = Sent()
     waiting = iter(payloads)
-    async with asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(until - time.monotonic() + PATIENCE_S), asyncio.TaskGroup() as tasks:
         for _ in range(connections):
             tasks.create_task(send(url, path, waiting, until, sent))
     return sent
