@@ -69,8 +69,6 @@ class Loader:
             signal: threading.Thread(target=pipe.run, name=f"load-{signal}", daemon=True)
             for signal, pipe in self._pipes.items()
         }
-        for signal, pipe in self._pipes.items():
-            metrics.watch(signal, pipe.held_up_s)
         self._trimmer = Trimmer(
             spool, engine, checkpoints, gate, store_metrics or StoreMetrics(registry), patience_s=_PATIENCE_S
         )

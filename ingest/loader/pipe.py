@@ -123,6 +123,9 @@ class Pipe:
     _ended: queue.SimpleQueue[_Attempt] = field(default_factory=queue.SimpleQueue)
     _counting: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        self.metrics.watch(self.signal, self.held_up_s, self.batches_under_way)
+
     def run(self) -> None:
         """Until told to end. What cannot be got over by trying again ends it and stays in the status."""
         try:
@@ -149,9 +152,8 @@ class Pipe:
         since_s = self.status.held_up_since_s
         return time.monotonic() - since_s if since_s else 0.0
 
-    @property
-    def attempts_under_way(self) -> int:
-        """Batches whose records are held in memory."""
+    def batches_under_way(self) -> int:
+        """How many batches' records are held in memory."""
         return len(self._under_way)
 
     def _repeat(self, batch: Batch) -> bool:

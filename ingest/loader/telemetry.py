@@ -53,6 +53,12 @@ class LoaderMetrics:
             labels,
             registry=registry,
         )
+        self._under_way = Gauge(
+            "lowtide_loader_batches_under_way",
+            "Batches that are being stored; their records are in memory.",
+            labels,
+            registry=registry,
+        )
         self._seconds = Histogram(
             "lowtide_loader_insert_seconds",
             "Time of the attempt that stored a batch.",
@@ -73,9 +79,13 @@ class LoaderMetrics:
             ):  # fmt: skip
                 each.labels(signal)
 
-    def watch(self, signal: Signal, held_up_s: Callable[[], float]) -> None:
-        """Ask for how long a signal has been held up whenever metrics are collected."""
+    def watch(
+        self, signal: Signal, held_up_s: Callable[[], float], batches_under_way: Callable[[], int]
+    ) -> None:
+        """Ask for how long a signal has been held up, and what is under way, whenever metrics are
+        collected."""
         self._held_up.labels(signal).set_function(held_up_s)
+        self._under_way.labels(signal).set_function(batches_under_way)
 
     def stored(self, signal: Signal, requests: int, items: int, size: int, took_s: float) -> None:
         """A batch is in the store."""

@@ -70,12 +70,16 @@ class Doors:
 
 
 @contextmanager
-def running(spool: Spool, writer: Any, settings: LoaderSettings = EACH_ONE) -> Iterator[Pipe]:
+def running(
+    spool: Spool,
+    writer: Any,
+    settings: LoaderSettings = EACH_ONE,
+    registry: CollectorRegistry | None = None,
+) -> Iterator[Pipe]:
     """A pipe that ends with the block, after what it has begun."""
     halt = threading.Event()
-    pipe = Pipe(
-        Signal.TRACES, spool, writer, settings, LoaderMetrics(CollectorRegistry()), threading.Event(), halt
-    )
+    metrics = LoaderMetrics(CollectorRegistry() if registry is None else registry)
+    pipe = Pipe(Signal.TRACES, spool, writer, settings, metrics, threading.Event(), halt)
     thread = threading.Thread(target=pipe.run)
     thread.start()
     try:
@@ -161,7 +165,26 @@ def test_what_is_stored_is_not_kept(spool: Spool, fill: Any) -> None:
     doors.answer(*BODIES)
     with running(spool, doors) as pipe:
         until(lambda: pipe.status.inserted_requests == len(BODIES))
-        until(lambda: not pipe.attempts_under_way)
+        until(lambda: not pipe.batches_under_way())
+
+
+def test_what_is_under_way_and_held_up_is_measured(spool: Spool, fill: Any) -> None:
+    fill(spool, BODIES[:1])
+    doors, registry = Doors(), CollectorRegistry()
+
+    def measured(name: str) -> float:
+        value = registry.get_sample_value(f"lowtide_loader_{name}", {"signal": "traces"})
+        assert value is not None
+        return value
+
+    with running(spool, doors, registry=registry):
+        doors.wait(lambda: bool(doors.inside()))
+        assert (measured("batches_under_way"), measured("held_up_seconds")) == (1, 0)
+        doors.answer(BODIES[0], error=StoreUnavailableError("away"))
+        until(lambda: measured("held_up_seconds") > 0)
+        assert measured("batches_under_way") == 1
+        doors.answer(BODIES[0])
+        until(lambda: (measured("batches_under_way"), measured("held_up_seconds")) == (0, 0))
 
 
 class Counting:
