@@ -350,18 +350,18 @@ class _Progress:
     """How far the history is, in days and records."""
 
     def __init__(self, settings: DemoSettings, sent: Sent) -> None:
+        from lowtide.demo.player import DaysPlayed
         from lowtide.demo.progress import ProgressLine
 
         self.settings = settings
         self.sent = sent
+        self.played = DaysPlayed(settings)
         self.line = ProgressLine()
 
     def __call__(self, request: Request) -> None:
-        day = (request.due_ns - self.settings.start_ns) / 86_400e9
+        day = self.played.saw(request)
         total = sum(self.sent.acknowledged.values())
-        self.line.show(
-            f"demo: day {min(day, self.settings.days):.1f} of {self.settings.days:g}, {total:,} records"
-        )
+        self.line.show(f"demo: day {day:.1f} of {self.settings.days:g}, {total:,} records")
 
     def close(self) -> None:
         """End the rewritten line."""

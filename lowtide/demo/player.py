@@ -21,6 +21,7 @@ from lowtide.demo.draw import stream
 from lowtide.demo.load import Beat, Load, beats
 from lowtide.demo.manifest import Manifest
 from lowtide.demo.packing import Pack, Request
+from lowtide.demo.settings import DemoSettings
 from lowtide.demo.stage import Stage, load_of, population
 from lowtide.demo.starts import StartWriter
 from lowtide.demo.traces import TraceWriter, scope_field
@@ -54,6 +55,22 @@ def slices(start_ns: int, now_ns: int, whole_days: float) -> list[Slice]:
     edges.update(range(min(whole_from, truth_from), start_ns, -SAMPLED_SLICE_NS))
     ordered = sorted(edge for edge in edges if start_ns <= edge <= now_ns)
     return [Slice(a, b, a >= whole_from) for a, b in pairwise(ordered)]
+
+
+class DaysPlayed:
+    """How many days of a history were reached, for people: by the latest request so far, since those of a
+    slice come one kind after the other, each from the slice's beginning.
+    """
+
+    def __init__(self, settings: DemoSettings) -> None:
+        self._settings = settings
+        self._reached_ns = settings.start_ns
+
+    def saw(self, request: Request) -> float:
+        """The days, now that this request is there."""
+        settings = self._settings
+        self._reached_ns = max(self._reached_ns, min(request.due_ns, settings.now_ns))
+        return (self._reached_ns - settings.start_ns) / DAY_NS
 
 
 class Player:

@@ -79,14 +79,16 @@ def _play(endpoint: str, token: str, data: Path | None, days: float, *, history:
 
 
 def _play_history(player: Player, sender: Sender) -> None:
+    from lowtide.demo.player import DaysPlayed
+
     settings = player.stage.settings
-    next_at = 0.0
+    next_at, played = 0.0, DaysPlayed(settings)
 
     def progress(request: Request) -> None:
         nonlocal next_at
+        day = played.saw(request)
         if monotonic() >= next_at:
             next_at = monotonic() + _EVERY_S
-            day = min((request.due_ns - settings.start_ns) / 86_400e9, settings.days)
             _say(
                 "progress",
                 day=round(day, 1),

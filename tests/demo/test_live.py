@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ingest.signals import Signal
-from lowtide.demo.player import slices
+from lowtide.demo.player import DaysPlayed, slices
 
 MINUTE_NS = 60 * 10**9
 DAY_NS = 1440 * MINUTE_NS
@@ -112,3 +112,14 @@ def test_slices_cover_the_history_once(days: float, whole_days: float) -> None:
     assert all(part.start_ns % MINUTE_NS == 0 for part in found)
     truth_from = now - 7 * DAY_NS
     assert start >= truth_from or truth_from in {part.start_ns for part in found}
+
+
+def test_the_days_that_are_told_only_grow(showing: Any) -> None:
+    settings = showing.stage.settings
+    played = DaysPlayed(settings)
+    days = [played.saw(request) for request in showing.requests]
+    due = [request.due_ns for request in showing.requests]
+    assert due != sorted(due), "else there is nothing to show"
+    assert days == sorted(days)
+    assert 0 <= days[0] < days[-1] <= settings.days
+    assert days[-1] == pytest.approx(settings.days, abs=0.01)
