@@ -16,6 +16,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from ingest.loader.gate import Gate
+from ingest.loader.lead import Lead
 from ingest.loader.pipe import Pipe, PipeStatus
 from ingest.loader.settings import LoaderSettings
 from ingest.loader.telemetry import LoaderMetrics
@@ -61,8 +62,9 @@ class Loader:
         gate = Gate()
         self._writers = Writers(lambda: OtlpWriter(engine, gate.inserting), settings.inserts_at_once)
         metrics = LoaderMetrics(registry)
+        self._lead = Lead()
         self._pipes = {
-            signal: Pipe(signal, spool, self._writers, settings, metrics, self._drain, self._halt)
+            signal: Pipe(signal, spool, self._writers, settings, metrics, self._drain, self._halt, self._lead)
             for signal in Signal
         }
         self._threads = {
@@ -89,6 +91,7 @@ class Loader:
         if not self._trimmer.begin():
             return False
         if not self._halt.is_set():
+            self._lead.left_behind(batch.batch_id for batch in self._spool.unfinished_batches())
             for thread in self._threads.values():
                 thread.start()
             self._begun.set()

@@ -24,6 +24,7 @@ from typing import Protocol, Self, TypeVar
 
 import structlog
 
+from ingest.loader.lead import Lead
 from ingest.loader.pieces import items_in, pieces_of
 from ingest.loader.settings import LoaderSettings
 from ingest.loader.telemetry import LoaderMetrics
@@ -118,6 +119,8 @@ class Pipe:
     """Set: no pauses any more, and the end when nothing is left."""
     halt: threading.Event
     """Set: the end, after the attempt that is under way."""
+    lead: Lead = field(default_factory=Lead)
+    """Shared by all pipes of a store."""
     status: PipeStatus = field(default_factory=PipeStatus)
     _under_way: set[_Attempt] = field(default_factory=set)
     _ended: queue.SimpleQueue[_Attempt] = field(default_factory=queue.SimpleQueue)
@@ -135,6 +138,7 @@ class Pipe:
             _log.exception("Loading stopped", signal=self.signal)
         for attempt in self._under_way:
             attempt.join()
+        self._under_way.clear()
 
     def _run(self) -> None:
         for batch in self.spool.unfinished_batches():
@@ -159,7 +163,11 @@ class Pipe:
     def _repeat(self, batch: Batch) -> bool:
         """Store a batch that an earlier process began; False if told to end before."""
         records = self._until_done(lambda: self.spool.read_batch(batch), "read a batch from the spool")
-        return records is not None and self._store(batch, records)
+        if records is None:
+            return False
+        self._attempt(batch, records)
+        self._wait(0)
+        return not self.halt.is_set()
 
     def _next(self) -> bool:
         """Begin to store the next batch; False if nothing was waiting."""
@@ -168,6 +176,7 @@ class Pipe:
         if not self.spool.wait_for(self.signal, after, 0.0 if self.drain.is_set() else _IDLE_WAIT_S):
             return False
         self._wait(self.settings.inserts_at_once - 1)
+        self._wait_for_lead()
         if self.halt.is_set():
             return False
         started = time.monotonic()
@@ -177,12 +186,26 @@ class Pipe:
         batch, records, emptied = taken
         if batch is None:
             return False
-        attempt = _Attempt(lambda: self._store(batch, records), self._ended)
-        self._under_way.add(attempt)
-        attempt.start()
+        self._attempt(batch, records)
         if emptied:
             self._pause(started)
         return True
+
+    def _attempt(self, batch: Batch, records: list[SpoolRecord]) -> None:
+        """Store a batch in a thread of its own."""
+        attempt = _Attempt(lambda: self._store(batch, records), self._ended)
+        self._under_way.add(attempt)
+        attempt.start()
+
+    def _wait_for_lead(self) -> None:
+        """Until another batch may be begun, or told to end. Raises what ends an attempt meanwhile."""
+        while (held_by := self.lead.held_by(_IDLE_WAIT_S)) is not None and not self.halt.is_set():
+            self.status.hold_up(
+                f"nothing more is begun before batch {held_by} is stored: else the store would forget what it"
+                " has of it"
+            )
+            self._wait(self.settings.inserts_at_once - 1)
+        self.status.go_on()
 
     def _wait(self, left: int) -> None:
         """Forget batches that have ended, and wait until no more than so many are under way. Raises what
@@ -230,6 +253,7 @@ class Pipe:
 
     def _store(self, batch: Batch, records: list[SpoolRecord]) -> bool:
         """Insert until it is stored; False if told to end before."""
+        self.lead.begin(batch.batch_id)
         taken = _Taken.of(batch, records)
 
         def insert() -> tuple[float, float] | StoreDecodeError:
@@ -248,8 +272,10 @@ class Pipe:
         if done is None:
             return False
         if isinstance(done, StoreDecodeError):
+            self.lead.end(batch.batch_id)  # nothing of it is stored, and its token is not used again
             return self._divide(batch, records, taken, done)
         self.spool.finish_batch(batch)
+        self.lead.inserted(batch.batch_id)
         self._count(taken, *done)
         return True
 

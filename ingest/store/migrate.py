@@ -28,8 +28,7 @@ from ingest.store.template import render
 _log = structlog.get_logger(__name__)
 
 DEDUPLICATION_WINDOW = 100_000
-"""Inserts that each table remembers: far more than can lie unfinished in the spool."""
-MIN_DEDUPLICATION_WINDOW = 10_000
+"""Inserts that each table remembers at least. `ingest.loader.lead` sees to it that no batch needs more."""
 
 MERGED_AT_ONCE = 10
 """Parts of like size that a merge waits for. Each merge costs a span nearly as much as inserting it did; with
@@ -133,7 +132,7 @@ def migrate(session: Session, settings: StoreSettings) -> list[Migration]:
 def check_tables(session: Session) -> None:
     """Every table must remember enough inserts, or a retry would store data twice. Raises
     StoreConfigError."""
-    weak = [name for name, window in windows(session).items() if window < MIN_DEDUPLICATION_WINDOW]
+    weak = [name for name, window in windows(session).items() if window < DEDUPLICATION_WINDOW]
     if weak:
         raise StoreConfigError(
             f"tables without deduplication of retried inserts: {', '.join(sorted(weak))}. Run ALTER TABLE"

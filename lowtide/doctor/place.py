@@ -14,21 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ingest.loader.lead import BLOCKS_OF_INSERT
 from ingest.signals import Signal
 from ingest.spool.batch_book import Book
 from ingest.spool.batch_format import decode_all
 from ingest.spool.batches import BATCHES_NAME
 from ingest.spool.health import DAMAGED_NAME
 from ingest.spool.place import LOCK_NAME as SPOOL_LOCK
-from ingest.store.migrate import MIN_DEDUPLICATION_WINDOW
+from ingest.store.migrate import DEDUPLICATION_WINDOW
 from lowtide.backup.cut import SNAPSHOT_FOLDER
 from lowtide.backup.making import LOCK_NAME as BACKUP_LOCK
 from lowtide.doctor.findings import Finding, ok, problem, warning
 from lowtide.instance_lock import LOCK_NAME
 
 _SECRETS: Final = ("tokens.json", "scrub.key")
-_BLOCKS_OF_BATCH: Final = 100
-"""An insert is remembered once for each day it has rows of; a batch of more than a hundred days is rare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,20 +218,20 @@ class WindowFacts:
 
 def check_windows(facts: WindowFacts) -> list[Finding]:
     """A repeated batch must be recognised by every table."""
-    weak = sorted(name for name, window in facts.windows.items() if window < MIN_DEDUPLICATION_WINDOW)
+    weak = sorted(name for name, window in facts.windows.items() if window < DEDUPLICATION_WINDOW)
     if weak:
         return [
             problem(
                 "deduplication",
                 f"Tables remember too few inserts to recognise repeated ones: {', '.join(weak)}.",
                 "The server does not start like this. Run ALTER TABLE <table> MODIFY SETTING "
-                f"non_replicated_deduplication_window = {MIN_DEDUPLICATION_WINDOW * 10} for each.",
+                f"non_replicated_deduplication_window = {DEDUPLICATION_WINDOW} for each.",
             )
         ]
     least = min(facts.windows.values(), default=None)
     if least is None:
         return [ok("deduplication", "There is no store yet.")]
-    if facts.repeatable * _BLOCKS_OF_BATCH > least:
+    if facts.repeatable * BLOCKS_OF_INSERT > least:
         return [
             warning(
                 "deduplication",

@@ -18,8 +18,8 @@ from ingest.loader.writers import Writers
 from ingest.signals import Signal
 from ingest.spool.spool import Spool
 from ingest.store.errors import StoreDamagedError, StoreUnavailableError
+from support.waiting import PATIENCE_S, until
 
-PATIENCE_S = 30
 EACH_ONE = LoaderSettings(interval_ms=0, retry_max_s=0.01, batch_requests=1, inserts_at_once=2)
 BODIES = [b"%d" % number for number in range(6)]
 
@@ -88,13 +88,6 @@ def running(
         halt.set()
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_one_batch_need_not_wait_for_another(spool: Spool, fill: Any) -> None:
@@ -185,6 +178,26 @@ def test_what_is_under_way_and_held_up_is_measured(spool: Spool, fill: Any) -> N
         assert measured("batches_under_way") == 1
         doors.answer(BODIES[0])
         until(lambda: (measured("batches_under_way"), measured("held_up_seconds")) == (0, 0))
+
+
+def test_what_an_earlier_process_left_is_under_way_too(spool: Spool, fill: Any) -> None:
+    fill(spool, BODIES[:1])
+    spool.begin_batch(Signal.TRACES, spool.read(Signal.TRACES, 0, max_bytes=100, max_records=1))
+    doors = Doors()
+    with running(spool, doors) as pipe:
+        doors.wait(lambda: bool(doors.inside()))
+        assert pipe.batches_under_way() == 1
+        doors.answer(BODIES[0])
+        until(lambda: not pipe.batches_under_way())
+
+
+def test_nothing_is_under_way_once_it_has_failed(spool: Spool, fill: Any) -> None:
+    fill(spool, BODIES[:2])
+    doors = Doors()
+    with running(spool, doors) as pipe:
+        doors.wait(lambda: doors.inside() == set(BODIES[:2]))
+        doors.answer(*BODIES[:2], error=StoreDamagedError("a part has no name"))
+        until(lambda: bool(pipe.status.failed) and not pipe.batches_under_way())
 
 
 class Counting:

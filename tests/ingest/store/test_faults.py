@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,8 +20,16 @@ import httpx2
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_client import CollectorRegistry
 
+from ingest.loader.lead import Lead
+from ingest.loader.pipe import Pipe
+from ingest.loader.settings import LoaderSettings
+from ingest.loader.telemetry import LoaderMetrics
+from ingest.loader.writers import Writers
 from ingest.signals import Signal
+from ingest.spool.settings import SpoolSettings
+from ingest.spool.spool import Spool
 from ingest.store.engine import Engine, Session
 from ingest.store.errors import StoreError, StoreRefusedError, StoreUnavailableError
 from ingest.store.migrate import migrate
@@ -30,6 +39,7 @@ from ingest.store.target import Server
 from support import faults, power_child
 from support.power_child import MIDNIGHT_NS
 from support.store_server_process import StoreProcess
+from support.waiting import until
 
 TOO_MANY_PARTS = 252
 THROWN = 395
@@ -195,19 +205,23 @@ def test_a_batch_of_more_days_than_an_insert_may_usually_have(tables: Callable[.
 # --- a window that is too small
 
 
-def test_tokens_that_are_forgotten_are_those_of_batches_that_are_over(tables: Callable[..., Engine]) -> None:
-    """A pipe has one batch under way, and only that one is ever repeated: more batches than a window holds
-    harm nobody.
-
-    The engine is shown to forget: an early batch would be stored again.
-    """
-    engine, whole = tables(), tables()
-    window, batches = 3, 5
+def forgetful(engine: Engine, window: int) -> Engine:
+    """Its tables remember so few inserts."""
     with engine.session() as session:
         for name in power_child.own_tables(session):
             session.execute(
                 f"ALTER TABLE {name} MODIFY SETTING non_replicated_deduplication_window = {window}"
             )
+    return engine
+
+
+def test_tokens_that_are_forgotten_are_those_of_batches_that_are_over(tables: Callable[..., Engine]) -> None:
+    """More batches than a window holds, one after the other, harm nobody.
+
+    The engine is shown to forget: an early batch would be stored again.
+    """
+    engine, whole = forgetful(tables(), 3), tables()
+    batches = 5
     writer, other = OtlpWriter(engine), OtlpWriter(whole)
     for number in range(1, batches + 1):
         for _ in range(2):  # as after a kill between the store's answer and the note of it
@@ -220,6 +234,56 @@ def test_tokens_that_are_forgotten_are_those_of_batches_that_are_over(tables: Ca
     other.close()
     with engine.session() as session:
         assert session.value("SELECT count() FROM otel_logs") == (batches + 1) * 2 * power_child.ITEMS
+
+
+class HeldUp:
+    """Stores every batch, but nobody learns that the first is stored until `free` is set."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.free = threading.Event()
+        self._tokens: list[str] = []
+        self._writers = Writers(lambda: OtlpWriter(engine), 2)
+        self.holds, self.close = self._writers.holds, self._writers.close
+
+    def insert(self, signal: Signal, batch_id: int, token: str, requests: list[Request]) -> None:
+        is_known = token in self._tokens
+        self._tokens.append(token)
+        if not is_known or self.free.is_set():
+            self._writers.insert(signal, batch_id, token, requests)
+        if token == self._tokens[0] and not self.free.is_set():
+            raise StoreUnavailableError("no answer")
+
+
+@pytest.mark.parametrize(("most", "times"), [(2, 1), (1000, 2)], ids=["few", "many"])
+def test_a_batch_that_is_held_up_while_others_pass(
+    tables: Callable[..., Engine], tmp_path: Path, most: int, times: int
+) -> None:
+    """It is stored once if few pass it. It is shown to be stored twice if more do than a window holds."""
+    engine, batches = forgetful(tables(), 8), 12
+    store, halt, lead = HeldUp(engine), threading.Event(), Lead(most)
+    settings = LoaderSettings(interval_ms=0, retry_max_s=0.01, batch_requests=1, inserts_at_once=2)
+    with Spool.open(tmp_path, SpoolSettings()) as spool:
+        for number in range(batches):
+            body = power_child.body(Signal.LOGS, number)
+            spool.append(
+                Signal.LOGS, "default", body, items=power_child.ITEMS, received_ns=MIDNIGHT_NS
+            ).result()
+        metrics = LoaderMetrics(CollectorRegistry())
+        pipe = Pipe(Signal.LOGS, spool, store, settings, metrics, threading.Event(), halt, lead)
+        thread = threading.Thread(target=pipe.run)
+        thread.start()
+        try:
+            until(lambda: lead.held_by(0) is not None or pipe.status.inserted_batches == batches - 1)
+            store.free.set()
+            until(lambda: pipe.status.inserted_batches == batches)
+        finally:
+            halt.set()
+            thread.join()
+    store.close()
+    stored = (batches - 1 + times) * power_child.ITEMS
+    with engine.session() as session:
+        assert session.value("SELECT count() FROM otel_logs") == stored
+        assert session.value("SELECT sum(rows) FROM telemetry_volume_1h") == stored
 
 
 # --- answers that never come
