@@ -153,6 +153,9 @@ async def test_headers_without_end(start_receivers: Any, connect: Any, make_requ
     await connection.send(frame(HEADERS, END_STREAM, 1, CALL))
     for number in range(400):
         await connection.send(frame(CONTINUATION, 0, 1, field(b"x-%d" % number, b"y" * 100) * 20))
+    await receivers.until(lambda: connection.of(RST_STREAM))
+    (said,) = connection.of(HEADERS)
+    assert field(b"grpc-status", b"8") in said, "RESOURCE_EXHAUSTED, before the headers have ended"
     await serves_and_holds_nothing(receivers, make_request)
     assert (
         receivers.count("lowtide_collector_requests_total", signal="traces", transport="grpc", code="OK") == 1

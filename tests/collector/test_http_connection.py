@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
 from typing import Any
 
 import pytest
 from google.rpc import status_pb2
 from structlog.testing import capture_logs
+
+from collector import intake
+from collector.codecs import Encoding
+from ingest.signals import Signal
 
 ONE_SPAN = b"\x0a\x07\x12\x05\x12\x03\x2a\x01a"
 HEAD = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
@@ -507,26 +512,26 @@ async def test_stop_hangs_up_on_senders_that_do_not_finish(receivers: Any) -> No
 async def test_a_large_body_takes_a_thread_and_others_are_served_meanwhile(
     start_receivers: Any, make_request: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And it is inflated once: it says how large it is."""
     receivers = await start_receivers(inline_bytes=1000)
-    import threading
-
-    from collector import intake
-    from ingest.signals import Signal
-
-    gate = threading.Event()
+    gate, on_the_loop = threading.Event(), list[bool]()
     real = intake.inflate
 
-    def slow(*args: Any, **kwargs: Any) -> bytes:
-        if threading.current_thread() is not threading.main_thread():
+    def slow(encoding: Encoding, data: bytes, **limits: Any) -> bytes:
+        if len(data) == len(packed):
+            on_the_loop.append(threading.current_thread() is threading.main_thread())
             assert gate.wait(10)
-        return real(*args, **kwargs)
+        return real(encoding, data, **limits)
 
     monkeypatch.setattr(intake, "inflate", slow)
     large = make_request(Signal.TRACES, ["a" * 100] * 100)
-    reply = asyncio.create_task(receivers.post("/v1/traces", gzip.compress(large), content_encoding="gzip"))
+    packed = gzip.compress(large)
+    assert len(packed) < 1000 < len(large)
+    reply = asyncio.create_task(receivers.post("/v1/traces", packed, content_encoding="gzip"))
     for _ in range(3):
         assert (await receivers.post("/v1/traces", ONE_SPAN)).status_code == 200
     assert not reply.done()
     gate.set()
     assert (await reply).status_code == 200
     assert receivers.spool.stored[-1][2] == large
+    assert on_the_loop == [False]

@@ -179,7 +179,7 @@ async def test_what_the_store_could_not_hold_is_refused(
         for kind, body in bodies.items():
             reply = await client.post("/v1/traces", content=body, headers={"content-type": kind})
             assert reply.status_code == 413
-            assert b"Send fewer records in a request, or a shorter resource" in reply.content
+            assert b"Send fewer records in a request, or shorten those values" in reply.content
         async with aio.insecure_channel(server.grpc_url.removeprefix("http://")) as channel:
             with pytest.raises(aio.AioRpcError) as caught:
                 await channel.unary_unary(EXPORT_TRACES)(bomb, timeout=30)

@@ -229,7 +229,7 @@ async def test_what_was_written_arrives_before_the_end(serve: Serve, pki: Pki) -
 
     def ask() -> int:
         with (
-            socket.create_connection(("127.0.0.1", served.port)) as plain,
+            socket.create_connection(("127.0.0.1", served.port), timeout=30) as plain,
             pki.trust().wrap_socket(
                 plain, server_hostname="localhost", suppress_ragged_eofs=False
             ) as secured,
@@ -320,7 +320,9 @@ async def test_garbage_after_the_handshake_ends_the_connection(serve: Serve, pki
                     break
                 except ssl.SSLWantReadError:
                     plain.sendall(outgoing.read())
-                    incoming.write(plain.recv(2**16))
+                    piece = plain.recv(2**16)
+                    assert piece, "it hung up in the middle of the handshake"
+                    incoming.write(piece)
             plain.sendall(outgoing.read() + b"\x17\x03\x03\x00\x20" + bytes(32))
             with contextlib.suppress(ConnectionResetError):
                 while piece := plain.recv(2**16):

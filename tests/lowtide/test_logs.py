@@ -70,14 +70,14 @@ def test_a_logger_made_before_the_configuration_obeys_it_too() -> None:
 def test_libraries_take_the_same_way() -> None:
     stream = started()
 
-    logging.getLogger("uvicorn").info("Started server process [%d]", 7)
+    logging.getLogger("uvicorn.error").warning("Exceeded %d connections", 7)
     logging.getLogger("grpc._server").error("call failed", extra={"token": "hunter2"})
 
     first, second = events(stream)
     assert (first["event"], first["logger"], first["level"]) == (
-        "Started server process [7]",
-        "uvicorn",
-        "info",
+        "Exceeded 7 connections",
+        "uvicorn.error",
+        "warning",
     )
     assert (second["event"], second["logger"]) == ("call failed", "grpc._server")
     assert "hunter2" not in stream.getvalue()

@@ -201,8 +201,8 @@ def json_requests(attacker: Attacker) -> None:
 def compressed_requests(attacker: Attacker) -> None:
     packed = gzip.compress(spans(NOW_NS).SerializeToString())
     for size in (0, 1, 10, len(packed) // 2, len(packed) - 1):
-        status = "400" if size else "200"  # nothing at all is an empty request
-        assert attacker.refused(packed[:size], Content_Encoding="gzip") in {status, "400"}, size
+        # Nothing at all is an empty request, but no gzip of one.
+        assert attacker.refused(packed[:size], Content_Encoding="gzip") == "400", size
     assert attacker.refused(packed, Content_Encoding="middle-out") in {"400", "415"}
     for encoding, bomb in BOMBS.items():
         assert attacker.refused(bomb, Content_Encoding=encoding) == LARGE[0], encoding

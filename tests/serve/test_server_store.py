@@ -25,6 +25,7 @@ from support.store_server_process import PASSWORD, StoreProcess
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
 TABLES = {"traces": "otel_traces", "metrics": "metric_samples", "logs": "otel_logs"}
+IDENTITIES = {"traces": "SpanId", "metrics": "Value", "logs": "Body"}
 RESOURCE = Resource(attributes=[KeyValue(key="service.name", value=AnyValue(string_value="quote-api"))])
 
 
@@ -75,18 +76,21 @@ def send(running: Running, *numbers: int) -> None:
 
 
 def stored(running: Running) -> dict[str, int]:
-    """Rows of each signal, and requests in the rollup."""
+    """Rows of each signal, how many of them differ, and requests in the rollup."""
     counts = {
         signal: f"(SELECT count() FROM {table}) AS {signal}"  # noqa: S608 - a table of ours
         for signal, table in TABLES.items()
     }
+    for signal, identity in IDENTITIES.items():
+        name = f"{signal}_that_differ"
+        counts[name] = f"(SELECT uniqExact({identity}) FROM {TABLES[signal]}) AS {name}"  # noqa: S608
     counts["requests"] = "(SELECT sum(requests) FROM activity_1s) AS requests"
     row = running.rows(f"SELECT {', '.join(counts.values())}")[0]
     return {name: int(count) for name, count in row.items()}
 
 
 def each(records: int) -> dict[str, int]:
-    return dict.fromkeys((*TABLES, "requests"), records)
+    return dict.fromkeys((*TABLES, *(f"{signal}_that_differ" for signal in TABLES), "requests"), records)
 
 
 def unready(running: Running) -> tuple[int, dict[str, str]]:

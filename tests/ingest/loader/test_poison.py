@@ -27,6 +27,7 @@ from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
 from ingest.store.engine import Engine, Session
 from ingest.store.errors import StoreRefusedError
+from support import faults
 
 NOW_NS = 1_790_000_000_000_000_000
 BAD = b"bad"
@@ -175,7 +176,7 @@ class Mortal:
 STEPS = ("begin_batch", "split_batch", "split_record", "hold", "finish_batch")
 
 
-@pytest.mark.parametrize("dies_after", range(1, 60, 3))
+@pytest.mark.parametrize("dies_after", range(1, 60, 1 if faults.LONG else 3))
 def test_whatever_it_dies_after(tmp_path: Path, writer: Any, load: Any, fill: Any, dies_after: int) -> None:
     """A death at any step of the division: everything is stored or held once, under tokens as planned."""
     steps, settings = [dies_after], SpoolSettings(group_commit_ms=0)
