@@ -129,9 +129,9 @@ class CollectorSettings(BaseModel):
         default=1024 * MIB,
         ge=MIB,
         description="Bytes of memory that storing one request may be expected to take; above it the request "
-        "is refused with 413. Its resource is stored with every record, so a long one with many short "
-        "records may need a thousand times the bytes of the request. 1 GiB is enough for 300,000 "
-        "ordinary spans.",
+        "is refused with 413. Long names in a resource are repeated in the rollups for each of its "
+        "records, so one with many short records may need a thousand times the bytes of the request. 1 GiB "
+        "is enough for 300,000 ordinary spans.",
     )
     inline_bytes: int = Field(
         default=256 * 1024,

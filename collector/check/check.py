@@ -116,8 +116,8 @@ def _storable(signal: Signal, checked: Checked, store_bytes: int | None) -> Chec
     if (needed := unfolded.unfolded_bytes(signal, checked.body)) > store_bytes:
         raise TooLargeError(
             f"storing the request would take some {needed >> 20} MiB of memory, {store_bytes >> 20} MiB are"
-            " allowed: what a resource and scope say is stored with each of their records. Send fewer records"
-            " in a request, or a shorter resource"
+            f" allowed: values of a resource longer than {unfolded.NAME_BYTES} bytes count again for each of"
+            " its records. Send fewer records in a request, or shorten those values"
         )
     return checked
 

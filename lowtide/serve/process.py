@@ -46,11 +46,11 @@ async def _run(settings: Settings, ready: Callable[[Addresses], None], beside: B
     ending = asyncio.create_task(_end_with(stop, company))
 
     async def on_ready(addresses: Addresses) -> None:
-        ready(addresses)
         # What a start made lives as long as the process: a full collection would stop the loop for 0.1 s each
         # time to look through it.
         gc.collect()
         gc.freeze()
+        ready(addresses)
         if beside is not None:
             company.append(asyncio.create_task(_accompany(beside, parts, stop, addresses)))
 
