@@ -4,6 +4,9 @@ A batch that is held up may already lie in some tables, and only its token keeps
 it there twice. Each table remembers so many inserts (`ingest.store.migrate`), so no more than some may pass
 such a batch, of whatever signal: some tables are fed by all of them. Then the others wait for it.
 
+The bound is not exact: batches that other signals begin at the same moment come on top, a few, and so do the
+parts of one that is being divided. What is reckoned for an insert is far more than it usually takes.
+
 The trap: how many passed a batch is not known after a restart. So what an earlier process left behind is
 stored before anything else is begun.
 """
