@@ -111,7 +111,7 @@ def check(
 
 
 def _storable(signal: Signal, checked: Checked, store_bytes: int | None) -> Checked:
-    if store_bytes is None or unfolded.most_unfolded_bytes(len(checked.body), checked.items) <= store_bytes:
+    if store_bytes is None or unfolded.most_unfolded_bytes(checked.body, checked.items) <= store_bytes:
         return checked
     if (needed := unfolded.unfolded_bytes(signal, checked.body)) > store_bytes:
         raise TooLargeError(

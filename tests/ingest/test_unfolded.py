@@ -172,14 +172,46 @@ def test_it_is_never_above_the_bound(drawn: tuple[Signal, Any]) -> None:
         if field.name.startswith("scope_")
         for scope in scopes
     )
-    assert unfolded_bytes(signal, body) <= most_unfolded_bytes(len(body), records)
+    assert unfolded_bytes(signal, body) <= most_unfolded_bytes(body, records)
 
 
 @given(signal=SIGNALS, body=st.binary(max_size=300))
 @example(signal=Signal.TRACES, body=b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")
 @example(signal=Signal.METRICS, body=b"\x0a\x0a\x12\x08\x12\x06\x2a\x04\x0a\x02\x3a\x7f")
 def test_damage_is_no_error(signal: Signal, body: bytes) -> None:
-    assert unfolded_bytes(signal, body) >= unfolded.COPIES * len(body)
+    estimate = unfolded_bytes(signal, body)
+    assert estimate >= unfolded.COPIES * len(body)
+    assert estimate <= most_unfolded_bytes(body, len(body))  # no record takes less than a byte
+
+
+def test_the_bound_knows_that_a_resource_in_two_parts_is_one() -> None:
+    request = ExportTraceServiceRequest()
+    request.resource_spans.add().resource.attributes.add(key="a").value.string_value = "v" * 5000
+    part = request.resource_spans[0].resource.SerializeToString()
+    field = b"\x0a" + bytes([len(part) & 0x7F | 0x80, len(part) >> 7]) + part
+    spans = b"\x12\xc8\x01" + b"\x12\x00" * 100
+
+    def request_of(entry: bytes) -> bytes:
+        return b"\x0a" + bytes([len(entry) & 0x7F | 0x80, len(entry) >> 7]) + entry
+
+    once, twice = request_of(field + spans), request_of(field + spans + field)
+    for body in (once, twice):
+        assert unfolded_bytes(Signal.TRACES, body) <= most_unfolded_bytes(body, 100)
+    # What both parts share counts with every record, and the rest is only bytes of the request.
+    longer = most_unfolded_bytes(twice, 100) - most_unfolded_bytes(once, 100)
+    per_byte = longer - 100 * len(part) * unfolded.LONG_NAME_COPIES * unfolded.ESCAPED_BYTES
+    assert 0 < per_byte < 2000 * len(field)
+
+
+def test_an_ordinary_request_needs_no_closer_look() -> None:
+    request = ExportTraceServiceRequest()
+    entry = request.resource_spans.add()
+    for number in range(10):
+        entry.resource.attributes.add(key=f"k8s.name.{number}").value.string_value = "v" * 30
+    spans = entry.scope_spans.add().spans
+    for _ in range(512):
+        spans.add(name="n" * 380)
+    assert most_unfolded_bytes(request.SerializeToString(), 512) < 1 << 28
 
 
 @given(drawn=requests(Signal.TRACES), cut=st.floats(0, 1))
