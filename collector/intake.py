@@ -26,7 +26,6 @@ from collector.needs import Check, CheckResult, Look, Spool
 from collector.outcomes import INTERNAL_ERROR, code_of, outcome_of_error, spool_kind_of
 from collector.rates import Rates
 from collector.refusals import (
-    SenderGoneError,
     SlowSenderError,
     StoppingError,
     TooLargeError,
@@ -50,6 +49,19 @@ class Wire:
 
     data: bytes
     encoding: Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A request that was let in. Whoever has one ends it: `answered` once it was handled, `refused` or `gone`
+    before."""
+
+    arrival: Arrival
+    caller: Caller
+    lease: Lease
+    """What it holds of the budget; it grows with what was read."""
+    began: float
+    """On the clock of `time.perf_counter`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +133,75 @@ class Intake:
             telemetry.watch_series(series.counts)
 
     async def serve(self, arrival: Arrival, read: Callable[[Lease], Awaitable[Wire]]) -> Outcome:
-        """Handle one request from its headers to its outcome.
+        """Handle one request from its headers to its outcome, in a task of the caller's.
 
         `read` fetches the body within the time limit; it grows the lease to what it has read and raises the
-        reasons in `collector.refusals`. Raises nothing itself but SenderGoneError and cancellation.
+        reasons in `collector.refusals`. Raises nothing itself but cancellation.
         """
-        began = time.perf_counter()
-        code = "cancelled"
+        entry = self.enter(arrival)
+        if isinstance(entry, Outcome):
+            return entry
         try:
-            outcome = await self._serve(arrival, read)
-            code = code_of(outcome, arrival.transport)
-        finally:
-            self._telemetry.answered(arrival.signal, arrival.transport, code, time.perf_counter() - began)
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                wire = await read(entry.lease)
+        except TimeoutError:
+            return self.refused(entry, self.too_slow())
+        except asyncio.CancelledError:
+            self.gone(entry)
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
+            return self.refused(entry, error)
+        try:
+            return self.answered(entry, await asyncio.shield(self.handle(entry, wire)))
+        except asyncio.CancelledError:
+            self._count_answer(arrival, "cancelled", entry.began)
+            raise
+
+    # --- the same in steps, for a receiver without a task of its own
+
+    def enter(self, arrival: Arrival) -> Entry | Outcome:
+        """Decide all that is decided before the body is read; an outcome is a refusal."""
+        began = time.perf_counter()
+        caller: Caller | None = None
+        try:
+            caller = self._let_in(arrival)
+            return Entry(arrival, caller, self._admitted(arrival, caller), began)
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
+            return self._ended(arrival, self._outcome_of(error, arrival, caller), began)
+
+    def too_slow(self) -> SlowSenderError:
+        """Why a request is refused whose body takes longer than it may."""
+        seconds = self._settings.body_timeout_s
+        return SlowSenderError(f"the request's body did not arrive within {seconds:g} seconds")
+
+    def refused(self, entry: Entry, error: Exception) -> Outcome:
+        """End a request whose body could not be read."""
+        entry.lease.close()
+        return self._ended(entry.arrival, self._outcome_of(error, entry.arrival, entry.caller), entry.began)
+
+    def gone(self, entry: Entry) -> None:
+        """End a request whose sender hung up before its body was complete."""
+        entry.lease.close()
+        self._count_answer(entry.arrival, "cancelled", entry.began)
+
+    def handle(self, entry: Entry, wire: Wire) -> asyncio.Task[Outcome]:
+        """Begin to check and store a body. Never cancel the task; it raises nothing."""
+        task = asyncio.get_running_loop().create_task(self._handle(entry, wire))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def answered(self, entry: Entry, outcome: Outcome) -> Outcome:
+        """Count a request that was handled; returns what came of it."""
+        return self._ended(entry.arrival, outcome, entry.began)
+
+    def _ended(self, arrival: Arrival, outcome: Outcome, began: float) -> Outcome:
+        self._count_answer(arrival, code_of(outcome, arrival.transport), began)
         self._telemetry.turned_away(arrival.signal, arrival.transport, outcome.kind)
         return outcome
+
+    def _count_answer(self, arrival: Arrival, code: str, began: float) -> None:
+        self._telemetry.answered(arrival.signal, arrival.transport, code, time.perf_counter() - began)
 
     def turn_away(self, arrival: Arrival, outcome: Outcome) -> Outcome:
         """Count a refusal that a receiver decided on by itself, before anything was asked; returns it."""
@@ -156,32 +223,6 @@ class Intake:
         for threads in (self._threads, self._slow_thread):
             threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _serve(self, arrival: Arrival, read: Callable[[Lease], Awaitable[Wire]]) -> Outcome:
-        caller: Caller | None = None
-        try:
-            caller = self._let_in(arrival)
-            lease = self._admitted(arrival, caller)
-        except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
-            return self._outcome_of(error, arrival, caller)
-        try:
-            async with asyncio.timeout(self._settings.body_timeout_s):
-                wire = await read(lease)
-        except TimeoutError:
-            lease.close()
-            seconds = self._settings.body_timeout_s
-            late = SlowSenderError(f"the request's body did not arrive within {seconds:g} seconds")
-            return self._outcome_of(late, arrival, caller)
-        except (SenderGoneError, asyncio.CancelledError):
-            lease.close()
-            raise
-        except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
-            lease.close()
-            return self._outcome_of(error, arrival, caller)
-        task = asyncio.create_task(self._handle(arrival, caller, wire, lease))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
-
     def _let_in(self, arrival: Arrival) -> Caller:
         """Who is sending."""
         if self._stopping:
@@ -194,8 +235,9 @@ class Intake:
         self._spool.check_room(arrival.signal)
         return self._admission.lease(0, caller.tenant)
 
-    async def _handle(self, arrival: Arrival, caller: Caller, wire: Wire, lease: Lease) -> Outcome:
+    async def _handle(self, entry: Entry, wire: Wire) -> Outcome:
         """From the body to the outcome; never raises, because nobody may be listening any more."""
+        arrival, caller, lease = entry.arrival, entry.caller, entry.lease
         self._telemetry.read(arrival.signal, arrival.transport, len(wire.data))
         now_ns = self._clock_ns()
         size_bytes = len(wire.data)

@@ -54,7 +54,3 @@ class TooFastError(RefusedError):
 
 class StoppingError(RefusedError):
     """The collector is shutting down (retryable)."""
-
-
-class SenderGoneError(CollectorError):
-    """The sender hung up before its body was complete; there is nobody to answer."""

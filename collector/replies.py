@@ -111,7 +111,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """Status, headers as ASGI wants them, and body."""
+    """Status, headers as names and values, and body."""
 
     status: int
     headers: list[tuple[bytes, bytes]]

@@ -26,7 +26,7 @@ from collector.check.scrub import Scrubber
 from collector.door import Door, OpenDoor
 from collector.errors import CollectorError
 from collector.grpc_server import GrpcReceiver
-from collector.http import HttpApp, HttpListener
+from collector.http import HttpListener
 from collector.http_protocol import SPARE_CONNECTIONS
 from collector.intake import Intake
 from collector.listen import Endpoint, bound_socket, host_port
@@ -88,7 +88,7 @@ class OtlpServer:
                 Listener.OTLP_HTTP, max_connections=settings.max_connections + SPARE_CONNECTIONS
             )
             grpc_gate = tls.gate(Listener.OTLP_GRPC, max_connections=settings.max_connections)
-        self._http = HttpListener(settings, HttpApp(settings, self._intake, telemetry), telemetry, http_gate)
+        self._http = HttpListener(settings, self._intake, telemetry, http_gate)
         self._grpc = GrpcReceiver(settings, self._intake, grpc_gate)
         self._http_port = 0
         self._grpc_port = 0

@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry
 from collector.door import Door, OpenDoor
 from collector.errors import BadRequestError
 from collector.grpc_server import GrpcReceiver
-from collector.http import HttpApp, HttpListener
+from collector.http import HttpListener
 from collector.intake import Intake
 from collector.later import Later
 from collector.listen import Endpoint, bound_socket
@@ -295,7 +295,7 @@ async def start_receivers() -> AsyncIterator[StartReceivers]:
             tls and tls.gate(listener, max_connections=settings.max_connections)
             for listener in (Listener.OTLP_HTTP, Listener.OTLP_GRPC)
         ]
-        http = HttpListener(settings, HttpApp(settings, intake, telemetry), telemetry, gates[0])
+        http = HttpListener(settings, intake, telemetry, gates[0])
         grpc_receiver = GrpcReceiver(settings, intake, gates[1])
         bound = bound_socket(Endpoint("127.0.0.1", 0, "--otlp-http-port"))
         http_port = bound.getsockname()[1]

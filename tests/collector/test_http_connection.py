@@ -327,7 +327,7 @@ async def test_connections_above_the_limit_get_503_then_nothing(start_receivers:
     assert (
         receivers.count("lowtide_collector_requests_total", signal="none", transport="http", code="503") == 1
     )
-    await receivers.until(lambda: not receivers.http._state.connections)
+    await receivers.until(lambda: receivers.http.connections == 0)
     reader, writer = await receivers.connect()
     writer.write(POST)
     assert (await answer(reader))[0] == 200
@@ -440,7 +440,7 @@ async def test_a_few_pipelined_requests_are_queued_and_no_more(receivers: Any) -
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await answer(reader)
     writer.close()
-    await receivers.until(lambda: not receivers.http._state.connections)
+    await receivers.until(lambda: receivers.http.connections == 0)
     assert len(receivers.spool.stored) == 17 + 1
     assert (
         receivers.count("lowtide_collector_requests_total", signal="none", transport="http", code="503") == 1

@@ -17,11 +17,10 @@ from collector.admission import Lease
 from collector.codecs import Encoding
 from collector.door import Arrival, Caller, Form, OpenDoor, Transport
 from collector.errors import BadRequestError
-from collector.intake import Intake, Wire
+from collector.intake import Entry, Intake, Wire
 from collector.refusals import (
     ForbiddenError,
     OverloadedError,
-    SenderGoneError,
     SlowSenderError,
     TooLargeError,
     UnauthenticatedError,
@@ -187,10 +186,13 @@ async def test_a_body_that_does_not_come_is_a_slow_sender(make_setup: Any) -> No
     assert setup.count("inflight_bytes") == 0
 
 
-async def test_a_sender_that_is_gone_is_passed_on(make_setup: Any) -> None:
+async def test_a_sender_that_is_gone_gives_its_bytes_back(make_setup: Any) -> None:
     setup = make_setup()
-    with pytest.raises(SenderGoneError):
-        await setup.intake.serve(arrival(), fails(SenderGoneError("gone")))
+    entry = setup.intake.enter(arrival())
+    assert isinstance(entry, Entry)
+    entry.lease.grow(100)
+    assert setup.count("inflight_bytes") == 100
+    setup.intake.gone(entry)
     assert setup.count("inflight_bytes") == 0
     assert setup.count("requests_total", signal="traces", transport="http", code="cancelled") == 1
 

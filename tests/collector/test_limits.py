@@ -399,7 +399,7 @@ def test_the_host_in_a_peer(peer: str, host: str) -> None:
 async def test_connections_of_one_address_above_the_limit_are_told_to_come_back(start_receivers: Any) -> None:
     receivers = await start_receivers(max_per_address=2)
     held = [await receivers.connect() for _ in range(2)]
-    await receivers.until(lambda: len(receivers.http._state.connections) == 2)
+    await receivers.until(lambda: receivers.http.connections == 2)
     refused = await receivers.post("/v1/traces", b"")
     assert (refused.status_code, refused.headers["connection"]) == (503, "close")
     assert b"too many connections" in refused.content
@@ -413,7 +413,7 @@ async def test_connections_of_one_address_above_the_limit_are_told_to_come_back(
         assert response.status_code == 200
     for _, writer in held:
         writer.close()
-    await receivers.until(lambda: len(receivers.http._peers) == 0)
+    await receivers.until(lambda: len(receivers.http._shared.peers) == 0)
     assert (await receivers.post("/v1/traces", b"")).status_code == 200
 
 

@@ -1,0 +1,210 @@
+"""Several requests on one connection before the first is answered: order, limits and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from collector import http_protocol
+
+ONE_SPAN = b"\x0a\x07\x12\x05\x12\x03\x2a\x01a"
+HEAD = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
+POST = HEAD + b"content-length: %d\r\n\r\n" % len(ONE_SPAN) + ONE_SPAN
+
+
+async def status(reader: asyncio.StreamReader) -> int:
+    """Of the next response, which is read whole."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    _, _, length = head.lower().partition(b"content-length: ")
+    await reader.readexactly(int(length.partition(b"\r")[0]))
+    return int(head.split()[1])
+
+
+async def closed(reader: asyncio.StreamReader) -> bool:
+    try:
+        return await asyncio.wait_for(reader.read(1), 10) == b""
+    except ConnectionError:
+        return True
+
+
+async def nothing_comes(reader: asyncio.StreamReader, seconds: float = 0.1) -> bool:
+    try:
+        return await asyncio.wait_for(reader.read(1), seconds) is None
+    except TimeoutError:
+        return True
+
+
+async def test_a_broken_request_is_answered_after_those_before_it(receivers: Any) -> None:
+    receivers.spool.hold = True
+    reader, writer = await receivers.connect()
+    writer.write(POST + b"HELLO\r\n\r\n" + POST)
+    await receivers.until(lambda: receivers.spool.held)
+    assert await nothing_comes(reader)
+    receivers.spool.release()
+    assert [await status(reader) for _ in range(2)] == [200, 400]
+    assert await closed(reader)
+    assert len(receivers.spool.stored) == 1
+
+
+async def test_large_headers_are_answered_after_those_before_them(start_receivers: Any) -> None:
+    receivers = await start_receivers(max_header_bytes=4096)
+    receivers.spool.hold = True
+    reader, writer = await receivers.connect()
+    writer.write(POST)
+    await receivers.until(lambda: receivers.spool.held)
+    writer.write(b"POST /v1/traces HTTP/1.1\r\nx: " + b"y" * 5000)
+    assert await nothing_comes(reader)
+    receivers.spool.release()
+    assert [await status(reader) for _ in range(2)] == [200, 431]
+    assert await closed(reader)
+
+
+async def test_headers_are_not_late_while_the_answer_is_ours(start_receivers: Any) -> None:
+    receivers = await start_receivers(header_timeout_s=0.1)
+    receivers.spool.hold = True
+    reader, writer = await receivers.connect()
+    writer.write(POST + HEAD)
+    assert await nothing_comes(reader, 0.3)
+    receivers.spool.release()
+    assert await status(reader) == 200
+    assert await status(reader) == 503  # from now on it is theirs
+    assert await closed(reader)
+
+
+async def test_a_body_that_waited_in_part_is_stored_whole(receivers: Any) -> None:
+    receivers.spool.hold = True
+    reader, writer = await receivers.connect()
+    head, rest = POST[:-4], POST[-4:]
+    writer.write(POST + head)
+    await receivers.until(lambda: receivers.spool.held)
+    receivers.spool.hold = False
+    receivers.spool.release()
+    assert await status(reader) == 200
+    writer.write(rest)
+    assert await status(reader) == 200
+    assert [body for _, _, body, _ in receivers.spool.stored] == [ONE_SPAN] * 2
+
+
+async def test_a_body_that_waited_in_part_is_not_waited_for_for_ever(start_receivers: Any) -> None:
+    receivers = await start_receivers(body_timeout_s=0.2)
+    receivers.spool.hold = True
+    reader, writer = await receivers.connect()
+    writer.write(POST + POST[:-4])
+    await receivers.until(lambda: receivers.spool.held)
+    receivers.spool.hold = False
+    receivers.spool.release()
+    assert [await status(reader) for _ in range(2)] == [200, 503]
+    assert await closed(reader)
+    assert receivers.count("lowtide_collector_inflight_bytes") == 0
+
+
+async def test_a_body_that_waited_is_held_to_its_limit(start_receivers: Any) -> None:
+    receivers = await start_receivers(max_wire_bytes=2000, max_body_bytes=2000)
+    receivers.spool.hold = True
+    reader, writer = await receivers.connect()
+    chunked = HEAD + b"transfer-encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n0\r\n\r\n" % (3000, b"x" * 3000)
+    writer.write(POST + chunked + POST)
+    await receivers.until(lambda: receivers.spool.held)
+    receivers.spool.hold = False
+    receivers.spool.release()
+    assert [await status(reader) for _ in range(3)] == [200, 413, 200]
+    assert receivers.count("lowtide_collector_inflight_bytes") == 0
+
+
+async def test_the_bytes_of_a_body_that_breaks_off_are_given_back(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n")
+    await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 5)
+    writer.write(b"zz\r\n")
+    assert await status(reader) == 400
+    assert receivers.count("lowtide_collector_inflight_bytes") == 0
+    cancelled = {"signal": "traces", "transport": "http", "code": "cancelled"}
+    assert receivers.count("lowtide_collector_requests_total", **cancelled) == 1
+    assert await closed(reader)
+
+
+@pytest.mark.parametrize("reads_later", [True, False])
+async def test_a_sender_that_does_not_read_its_answers_is_not_read(
+    start_receivers: Any, reads_later: bool
+) -> None:
+    """Each answer is longer than its request, so they would fill our memory. In the end it is hung up on."""
+    receivers = await start_receivers(body_timeout_s=30 if reads_later else 0.5)
+    reader, writer = await receivers.connect()
+    reader._transport.pause_reading()  # type: ignore[attr-defined]
+    request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+    sent = 0
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        while sent < 200_000:
+            writer.write(request * 10)
+            sent += 10
+            await asyncio.wait_for(writer.drain(), 0.5)
+    assert sent < 200_000
+    if reads_later:
+        reader._transport.resume_reading()  # type: ignore[attr-defined]
+        assert await status(reader) == 404
+        writer.transport.abort()
+    await receivers.until(lambda: receivers.http.connections == 0)
+
+
+async def test_what_waits_when_the_listener_stops_is_told_so(receivers: Any) -> None:
+    receivers.spool.hold = True
+    reader, writer = await receivers.connect()
+    writer.write(POST + POST)
+    await receivers.until(lambda: receivers.spool.held)
+    stopping = asyncio.create_task(receivers.stop(10))
+    await asyncio.sleep(0.05)
+    receivers.spool.release()
+    assert [await status(reader) for _ in range(2)] == [200, 503]
+    assert await closed(reader)
+    await asyncio.wait_for(stopping, 5)
+    assert len(receivers.spool.stored) == 1
+
+
+async def test_a_sender_that_hangs_up_with_requests_waiting_leaves_nothing_behind(receivers: Any) -> None:
+    receivers.spool.hold = True
+    _, writer = await receivers.connect()
+    writer.write(POST + POST)
+    await receivers.until(lambda: receivers.spool.held)
+    writer.transport.abort()
+    receivers.spool.hold = False
+    receivers.spool.release()  # until then nothing is read, so nobody knows
+    await receivers.until(lambda: receivers.http.connections == 0)
+    await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 0)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (b"/v1/traces?a=b", 200),
+        (b"http://x:4318/v1/traces", 200),
+        (b"/v1/%74races", 200),
+        (b"/v1/traces%00", 404),
+        (b"/v1/tr%ffaces", 404),
+        (b"*", 404),
+    ],
+)
+async def test_the_forms_a_target_may_have(receivers: Any, target: bytes, expected: int) -> None:
+    reader, writer = await receivers.connect()
+    writer.write(POST.replace(b"/v1/traces", target))
+    assert await status(reader) == expected
+
+
+async def test_a_defect_in_what_the_parser_calls_is_500_and_told(
+    receivers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(http_protocol, "target_of", broken)
+    reader, writer = await receivers.connect()
+    with capture_logs() as lines:
+        writer.write(POST)
+        assert await status(reader) == 500
+    assert await closed(reader)
+    assert [line["event"] for line in lines] == ["an unexpected error refused a request"]
+    assert isinstance(lines[0]["exc_info"], ZeroDivisionError)
+    assert receivers.count("lowtide_collector_inflight_bytes") == 0
