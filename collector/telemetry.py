@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from collections import Counter as Sums
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -109,6 +111,8 @@ class Telemetry:
         )
         self._tenants: set[str] = set()
         self._registry = registry
+        # Asked for several times with each request, and looking one up costs as much as counting ten.
+        self._of: Callable[..., Any] = cache(_value_of)
         self._inflight = Gauge(
             "lowtide_collector_inflight_bytes",
             "Bytes of requests being received, checked or waiting for the disk.",
@@ -127,22 +131,22 @@ class Telemetry:
         self, signal: Signal | None, transport: Transport, code: str, seconds: float | None = None
     ) -> None:
         """Count one request; `seconds` where one was really handled."""
-        self._requests.labels(signal or NO_SIGNAL, transport, code).inc()
+        self._of(self._requests, signal or NO_SIGNAL, transport, code).inc()
         if signal is not None and seconds is not None:
-            self._seconds.labels(signal, transport).observe(seconds)
+            self._of(self._seconds, signal, transport).observe(seconds)
 
     def turned_away(self, signal: Signal | None, transport: Transport, kind: Kind) -> None:
         """Count one request that was not taken; successes are not counted here."""
         if kind is not Kind.OK:
-            self._turned_away.labels(signal or NO_SIGNAL, transport, kind).inc()
+            self._of(self._turned_away, signal or NO_SIGNAL, transport, kind).inc()
 
     def sent(self, tenant: str, size_bytes: int) -> None:
         """Count what a tenant sent."""
-        self._tenant_bytes.labels(self._label(tenant)).inc(size_bytes)
+        self._of(self._tenant_bytes, self._label(tenant)).inc(size_bytes)
 
     def tenant_refused(self, tenant: str, reason: str) -> None:
         """Count a request of a tenant that was not taken, or not whole."""
-        self._tenant_refused.labels(self._label(tenant), reason).inc()
+        self._of(self._tenant_refused, self._label(tenant), reason).inc()
 
     def _label(self, tenant: str) -> str:
         """Each label costs memory for ever, here and wherever it is scraped."""
@@ -154,17 +158,17 @@ class Telemetry:
 
     def read(self, signal: Signal, transport: Transport, wire_bytes: int) -> None:
         """Count a body that arrived."""
-        self._wire_bytes.labels(signal, transport).inc(wire_bytes)
+        self._of(self._wire_bytes, signal, transport).inc(wire_bytes)
 
     def decoded(self, signal: Signal, transport: Transport, body_bytes: int) -> None:
         """Count a body that could be decoded, or was received before."""
-        self._body_bytes.labels(signal, transport).inc(body_bytes)
+        self._of(self._body_bytes, signal, transport).inc(body_bytes)
 
     def checked(self, signal: Signal, items: int, rejected: int, limited: int = 0) -> None:
         """Count the items of a request that is new: those that may be stored, those that may not, and those
         of series beyond the limit.
         """
-        self._received.labels(signal).inc(items + rejected + limited)
+        self._of(self._received, signal).inc(items + rejected + limited)
         self.refused(signal, "check", rejected)
         self.refused(signal, SERIES, limited)
 
@@ -172,16 +176,21 @@ class Telemetry:
         """Count attributes that are not stored as they came."""
         for action, count in (("dropped", dropped), ("hashed", hashed)):
             if count:
-                self._scrubbed.labels(signal, action).inc(count)
+                self._of(self._scrubbed, signal, action).inc(count)
 
     def accepted(self, signal: Signal, items: int) -> None:
         """Count items that are on disk."""
-        self._accepted.labels(signal).inc(items)
+        self._of(self._accepted, signal).inc(items)
 
     def refused(self, signal: Signal, reason: str, items: int) -> None:
         """Count items that were refused; `reason` is one of few words."""
         if items:
-            self._refused.labels(signal, reason).inc(items)
+            self._of(self._refused, signal, reason).inc(items)
+
+
+def _value_of(metric: Counter | Histogram, *labels: str) -> Counter | Histogram:
+    """What counts under these labels, of which there are few."""
+    return metric.labels(*labels)
 
 
 class _SeriesCounts(Collector):
