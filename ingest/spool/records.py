@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blake3 import blake3
+
 from ingest.signals import Signal
 
 if TYPE_CHECKING:
     from ingest.spool.room import RoomStatus
+
+_REQUEST_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +131,13 @@ class SpoolStatus:
 
 def request_digest(signal: Signal, tenant: str, form: str, body: bytes) -> bytes:
     """16 bytes that stand for a request as it came: whose it is, how it is written (`form`, its media type)
-    and its bytes without compression. Half of a SHA-256.
+    and its bytes without compression. BLAKE3, in a quarter of the time of SHA-256: nobody can make two
+    requests that look alike, and every byte that is received goes through it.
     """
     written = f"{form} {signal.value}"
-    digest = hashlib.sha256(f"{len(tenant)} {tenant} {len(written)} {written} ".encode())
+    digest = blake3(f"{len(tenant)} {tenant} {len(written)} {written} ".encode())
     digest.update(body)
-    return digest.digest()[:16]
+    return digest.digest(_REQUEST_DIGEST_BYTES)
 
 
 def digest_of(tenant: bytes, signal: Signal, body: bytes) -> bytes:
