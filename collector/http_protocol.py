@@ -112,6 +112,7 @@ class HttpConnection(asyncio.Protocol):
         self._url = b""
         self._fields: list[Field] = []
         self._header_bytes = 0
+        self._brought_body = False
         self._unread_bytes = 0
         self._parsing: _Exchange | None = None
         self._current: _Exchange | None = None
@@ -164,12 +165,18 @@ class HttpConnection(asyncio.Protocol):
         if self._mistaken is not None:
             self._mistaken.look(data, self._transport)
             self._mistaken = None  # what comes first is all that matters
-        if self._at is not _At.BODY:
+        was_at = self._at
+        if was_at is not _At.BODY:
             self._header_bytes += len(data)
         if self._is_idle:
             self._end_deadline()
+        self._brought_body = False
         self._parse(data)
-        if self._at is _At.HEADERS and self._header_bytes > self._settings.max_header_bytes:
+        if self._at is was_at is _At.BODY:
+            # Neither are trailers and what stands beside the length of a chunk part of the body.
+            self._header_bytes = 0 if self._brought_body else self._header_bytes + len(data)
+        is_large = self._at is not _At.BETWEEN and self._header_bytes > self._settings.max_header_bytes
+        if is_large and not self._is_deaf:
             self._give_up(Outcome(Kind.LARGE_HEADERS, self._large_headers()))
         self._mind_the_time()
 
@@ -208,7 +215,8 @@ class HttpConnection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields.append((name, value))
+        if self._at is _At.HEADERS:  # trailers are of no use to anybody here
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         size_bytes = len(self._url)
@@ -236,6 +244,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         exchange = self._parsing
+        self._brought_body = True
         if exchange is None or exchange.is_answered:
             self._read_away(len(body))
         elif exchange is self._current:
@@ -249,6 +258,7 @@ class HttpConnection(asyncio.Protocol):
             return
         self._end_deadline()
         self._at = _At.BETWEEN
+        self._header_bytes = 0
         self._unread_bytes = 0
         self._parsing = None
         exchange.is_whole = True

@@ -1,6 +1,6 @@
 """uvicorn's HTTP/1.1 protocol for the API, with what TLS has proved about the client, without a line in the
 log for each request that cannot be read, and with bounds for the head of a request, for which uvicorn waits
-for ever. `lowtide.serve.listener` makes one per connection.
+for ever, and for its trailers, which it keeps. `lowtide.serve.listener` makes one per connection.
 
 The trap: these are uvicorn's internals, so a new version of it must pass `tests/serve/test_listener.py`.
 """
@@ -44,6 +44,7 @@ class ApiProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._in_head = False
         self._head_bytes = 0
+        self._brought_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         super().connection_made(transport)
@@ -58,9 +59,13 @@ class ApiProtocol(HttpToolsProtocol):
         if self._mistaken is not None:
             self._mistaken.look(data, self.transport)
             self._mistaken = None  # what comes first is all that matters
+        was_in_head = self._in_head
+        self._brought_body = False
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+        if self._brought_body or (was_in_head and not self._in_head):
+            self._head_bytes = 0
+        if self._head_bytes > MAX_HEAD_BYTES:
             self.transport.abort()
 
     def on_message_begin(self) -> None:
@@ -74,6 +79,14 @@ class ApiProtocol(HttpToolsProtocol):
         self._in_head = False
         self._end_wait()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._brought_body = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._head_bytes = 0
+        super().on_message_complete()
 
     def _wait_for_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.abort)

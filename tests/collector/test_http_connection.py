@@ -145,6 +145,38 @@ async def test_headers_above_the_limit_are_431(start_receivers: Any, shape: str,
     writer.close()
 
 
+@pytest.mark.parametrize(
+    "tail",
+    [b"0\r\nx: " + b"y" * 900_000, b"0\r\n" + b"x: y\r\n" * 150_000, b"5;" + b"x" * 900_000],
+    ids=["a long trailer", "many trailers", "a long extension of a chunk"],
+)
+@pytest.mark.parametrize("path", [b"/v1/traces", b"/nowhere"])
+async def test_what_follows_a_body_without_end_is_431(start_receivers: Any, tail: bytes, path: bytes) -> None:
+    receivers = await start_receivers(max_header_bytes=4096)
+    reader, writer = await receivers.connect()
+    head = HEAD.replace(b"/v1/traces", path) + b"transfer-encoding: chunked\r\n\r\n"
+    writer.write(head + b"%x\r\n%s\r\n" % (len(ONE_SPAN), ONE_SPAN))
+    if path == b"/nowhere":
+        assert (await answer(reader))[0] == 404
+    else:
+        await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == len(ONE_SPAN))
+    writer.write(tail)
+    assert (await answer(reader))[0] == 431
+    writer.transport.abort()
+    assert receivers.count("lowtide_collector_inflight_bytes") == 0
+    assert receivers.spool.stored == []
+
+
+async def test_trailers_are_read_and_left_out(receivers: Any) -> None:
+    reader, writer = await receivers.connect()
+    chunks = b"%x;a=b\r\n%s\r\n0\r\ncontent-encoding: br\r\nx: y\r\n\r\n" % (len(ONE_SPAN), ONE_SPAN)
+    for _ in range(3):
+        writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n" + chunks)
+        assert (await answer(reader))[0] == 200
+    writer.close()
+    assert len(receivers.spool.stored) == 3
+
+
 async def test_headers_just_below_the_limit_are_read(start_receivers: Any) -> None:
     receivers = await start_receivers(max_header_bytes=4096)
     reader, writer = await receivers.connect()

@@ -90,3 +90,28 @@ async def test_what_takes_its_time_after_the_head_is_served(port: int) -> None:
         writer.write(bytes([byte]))
     assert await answered(reader) == b"HTTP/1.1 200 OK 4"
     writer.close()
+
+
+@pytest.mark.parametrize("piece", [b"x: " + b"y" * 4096 + b"\r\n", b"y" * 4096], ids=["many", "one long"])
+async def test_trailers_may_not_be_longer_than_any_need(port: int, piece: bytes) -> None:
+    """uvicorn keeps each as if it were a header."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nx: ")
+    for _ in range(200):
+        writer.write(piece)
+        try:
+            await writer.drain()
+        except ConnectionResetError:
+            break
+        await asyncio.sleep(0)
+    assert await asyncio.wait_for(answered(reader), 20) == b""
+    writer.close()
+
+
+async def test_many_requests_at_once_are_not_one_long_head(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    get = GET.replace(b"GET / ", b"GET /?" + b"q" * 20_000 + b" ") + b"\r\n"
+    writer.write(get * 8)
+    for _ in range(8):
+        assert await answered(reader) == b"HTTP/1.1 200 OK 0"
+    writer.close()
