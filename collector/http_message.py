@@ -61,7 +61,7 @@ class Head:
     @property
     def wants_to_be_asked(self) -> bool:
         """Whether the body comes only after "100 Continue" (RFC 9110 10.1.1)."""
-        return self.headers.get("expect", "").lower() == "100-continue"
+        return "100-continue" in self.headers.get("expect", "").lower()
 
     def _media_type(self) -> str:
         """Without its parameters."""

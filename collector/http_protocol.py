@@ -9,8 +9,9 @@ Three traps. A request refused before its body was read leaves that body on the 
 so that the sender sees the answer instead of a reset. The parser takes a request that asks for another
 protocol (`Upgrade: h2c`, which the JDK's HttpClient adds to every request) to end with its headers, and an
 empty body is what OTLP calls a success; a server may ignore that wish (RFC 9110 7.8), so such a head is
-parsed once more without it. And what the parser calls must not raise: it would take that for a broken
-request.
+parsed once more without it. And what the parser calls must raise nothing but what makes a request a broken
+one: the parser takes everything for that, and goes on with the rest of what it was given whatever happened
+meanwhile, so that each callback asks whether anything is still wanted.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class _Exchange:
     """The answer, if the connection has decided on it."""
     target: Target | None = None
     entry: Entry | None = None
-    chunks: list[bytes] = field(default_factory=list)
-    size_bytes: int = 0
+    body: bytes | bytearray = b""
+    """What has come of it; one piece, for a chunk may be a byte."""
     is_whole: bool = False
     is_answered: bool = False
 
@@ -94,7 +95,8 @@ class _TooManyQueuedError(Exception):
 
 
 class HttpConnection(asyncio.Protocol):
-    """One connection. `_current` is the request to be answered next, `_parsing` the one whose body comes."""
+    """One connection. `_current` is the request that is answered next, or was answered before its body was
+    read; `_parsing` is the one whose body comes, `_queue` has those after the current one."""
 
     _transport: asyncio.Transport
 
@@ -119,6 +121,8 @@ class HttpConnection(asyncio.Protocol):
         self._queue: deque[_Exchange] = deque()
         self._is_deaf = False
         """Nothing that comes is wanted any more."""
+        self._is_over = False
+        """Nothing more is answered; the deadline is the last, and nothing takes it away."""
         self._is_ending = False
         self._writing_is_paused = False
         self._reading_is_paused = False
@@ -145,12 +149,15 @@ class HttpConnection(asyncio.Protocol):
         self._wait(self._settings.header_timeout_s, self._headers_are_late)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
-        self._end_deadline()
-        self._is_deaf = True
-        current, self._current = self._current, None
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._is_deaf = self._is_over = True
+        current, self._current, self._parsing = self._current, None, None
         self._queue.clear()
-        if current is not None and current.entry is not None and not current.is_whole:
-            self._intake.gone(current.entry)
+        # It knows this connection and this one knows it: a body would stay in memory until both are found.
+        self._parser = None  # type: ignore[assignment]
+        if current is not None:
+            self._drop(current)
         if self._address is not None:
             self._shared.peers.leave(self._address)
             self._address = None
@@ -168,8 +175,6 @@ class HttpConnection(asyncio.Protocol):
         was_at = self._at
         if was_at is not _At.BODY:
             self._header_bytes += len(data)
-        if self._is_idle:
-            self._end_deadline()
         self._brought_body = False
         self._parse(data)
         if self._at is was_at is _At.BODY:
@@ -198,7 +203,7 @@ class HttpConnection(asyncio.Protocol):
         """Close as soon as the request in work is answered."""
         self._is_ending = True
         if self._current is None or self._current.is_answered:
-            self._transport.close()
+            self._close()
 
     def abort(self) -> None:
         """Hang up."""
@@ -207,6 +212,8 @@ class HttpConnection(asyncio.Protocol):
     # --- the parser's
 
     def on_message_begin(self) -> None:
+        if self._is_idle:
+            self._end_deadline()
         self._url = b""
         self._fields = []
         self._at = _At.HEADERS
@@ -219,6 +226,8 @@ class HttpConnection(asyncio.Protocol):
             self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._is_deaf:
+            return
         size_bytes = len(self._url)
         for name, value in self._fields:
             size_bytes += len(name) + len(value) + _SEPARATORS
@@ -245,16 +254,19 @@ class HttpConnection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         exchange = self._parsing
         self._brought_body = True
-        if exchange is None or exchange.is_answered:
+        if self._is_deaf or exchange is None or exchange.is_answered:
             self._read_away(len(body))
         elif exchange is self._current:
             self._take(exchange, body)
         else:
-            exchange.chunks.append(body)  # no more than what was read at once: reading is paused
+            _append(exchange, body)  # no more than what was read at once: reading is paused
 
     def on_message_complete(self) -> None:
         exchange = self._parsing
-        if self._parser.should_upgrade() or exchange is None:
+        if self._is_over:
+            self._transport.close()  # all of it is read, so nothing is reset
+            return
+        if self._is_deaf or self._parser.should_upgrade() or exchange is None:
             return
         self._end_deadline()
         self._at = _At.BETWEEN
@@ -351,51 +363,54 @@ class HttpConnection(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001 - the intake knows what it means
             self._answer(exchange, self._intake.refused(entry, error))
             return
-        came, exchange.chunks = exchange.chunks, []
-        if head.wants_to_be_asked and not came and not exchange.is_whole:
+        came, exchange.body = exchange.body, b""
+        if came:
+            self._take(exchange, came)
+        elif head.wants_to_be_asked and not exchange.is_whole:
             self._transport.write(_CONTINUE)
-        for chunk in came:
-            if not exchange.is_answered:
-                self._take(exchange, chunk)
         if exchange.is_whole and not exchange.is_answered:
             self._handle(exchange)
 
-    def _take(self, exchange: _Exchange, chunk: bytes) -> None:
+    def _take(self, exchange: _Exchange, piece: bytes | bytearray) -> None:
         """A piece of its body."""
         entry, target = exchange.entry, exchange.target
         assert entry is not None and target is not None  # noqa: S101, PT018 - it was let in
-        exchange.size_bytes += len(chunk)
         try:
-            if exchange.size_bytes > target.limit_bytes:
+            if len(exchange.body) + len(piece) > target.limit_bytes:
                 raise TooLargeError(too_large(target.limit_bytes))  # noqa: TRY301 - one way out for both
-            entry.lease.grow(len(chunk))
+            entry.lease.grow(len(piece))
         except Exception as error:  # noqa: BLE001 - the intake knows what it means
-            exchange.chunks.clear()
             self._answer(exchange, self._intake.refused(entry, error))
             return
-        exchange.chunks.append(chunk)
+        _append(exchange, piece)
 
     def _handle(self, exchange: _Exchange) -> None:
         """Its body is here."""
-        entry, target, chunks = exchange.entry, exchange.target, exchange.chunks
+        entry, target, body = exchange.entry, exchange.target, exchange.body
         assert entry is not None and target is not None  # noqa: S101, PT018 - it was let in
-        exchange.chunks = []
-        wire = Wire(chunks[0] if len(chunks) == 1 else b"".join(chunks), target.encoding)
-        task = self._intake.handle(entry, wire)
+        exchange.body = b""
+        task = self._intake.handle(entry, Wire(bytes(body), target.encoding))
         task.add_done_callback(partial(self._handled, exchange, entry))
 
     def _handled(self, exchange: _Exchange, entry: Entry, task: asyncio.Task[Outcome]) -> None:
-        if task.cancelled():  # the loop ends
+        if task.cancelled():  # the intake was closed over it
             self._intake.gone(entry)
+            self._hang_up()
             return
         outcome = self._intake.answered(entry, task.result())
-        if self._current is exchange:
+        if self._current is not exchange:
+            return  # nobody is there any more
+        try:
             self._answer(exchange, outcome)
             self._mind_the_time()
+        except Exception:
+            log.exception("an answer could not be written", transport=Transport.HTTP.value)
+            self._hang_up()
 
     def _answer(self, exchange: _Exchange, outcome: Outcome, headers: Sequence[Field] = ()) -> None:
         """Write its reply; what follows on this connection comes after its body."""
         exchange.is_answered = True
+        exchange.body = b""
         self._end_deadline()
         head = exchange.head
         closes = (
@@ -425,29 +440,49 @@ class HttpConnection(asyncio.Protocol):
         known, so in protobuf.
         """
         self._is_deaf = True
-        current = self._current
-        if current is not None and not current.is_whole:
-            if current.entry is not None and not current.is_answered:
-                self._intake.gone(current.entry)
+        broken, self._parsing = self._parsing, None
+        if broken is not None and broken.is_answered:
+            self._part(broken)  # its answer was the last; a second one would be taken for another's
+            return
+        if broken is not None and broken is self._current:
+            self._drop(broken)
             self._current = None
-        self._parsing = None
+        elif broken is not None:
+            self._queue.remove(broken)
         last = _Exchange(None, keeps_alive=False, refusal=outcome)
         if self._current is None:
             self._begin(last)
         else:
             self._queue.append(last)
 
+    def _drop(self, exchange: _Exchange) -> None:
+        """Its body will never be whole."""
+        if exchange.entry is not None and not exchange.is_whole and not exchange.is_answered:
+            self._intake.gone(exchange.entry)
+        exchange.body = b""
+
     def _part(self, exchange: _Exchange) -> None:
         """Nothing follows. What the sender still sends is read away for a while: a connection closed with
         bytes unread is reset, and the answer is lost with it.
         """
         self._queue.clear()
-        self._is_deaf = True
         if exchange.is_whole:
-            self._transport.close()
-        else:
-            self._transport.write_eof()
+            self._close()
+            return
+        self._transport.write_eof()
+        self._end()
+        self._read_or_not()
+
+    def _close(self) -> None:
+        """Once the other side has taken what was written."""
+        self._transport.close()
+        self._end()
+
+    def _end(self) -> None:
+        """Whatever the other side does or leaves undone, the connection will not be there for long."""
+        self._is_deaf = True
         self._wait(self._settings.header_timeout_s, self._hang_up)
+        self._is_over = True
 
     def _hang_up(self) -> None:
         self._is_deaf = True
@@ -482,16 +517,16 @@ class HttpConnection(asyncio.Protocol):
         elif current is None and self._at is _At.HEADERS:
             self._wait(settings.header_timeout_s, self._headers_are_late)
         elif current is None:
-            self._wait(settings.keep_alive_s, self._transport.close)
+            self._wait(settings.keep_alive_s, self._close)
             self._is_idle = True
         elif current.is_answered:
-            self._wait(settings.body_timeout_s, self._transport.close)
+            self._wait(settings.body_timeout_s, self._close)
         elif not current.is_whole:
             self._wait(settings.body_timeout_s, self._body_is_late)
 
     def _headers_are_late(self) -> None:
         if self._at is not _At.HEADERS:
-            self._transport.close()
+            self._close()
             return
         late = f"the request's headers did not arrive within {self._settings.header_timeout_s:g} seconds"
         self._give_up(Outcome(Kind.SLOW_SENDER, late))
@@ -504,11 +539,12 @@ class HttpConnection(asyncio.Protocol):
 
     def _wait(self, seconds: float, late: Callable[[], None]) -> None:
         self._end_deadline()
-        self._deadline = self._loop.call_later(seconds, late)
+        if not self._is_over:
+            self._deadline = self._loop.call_later(seconds, late)
 
     def _end_deadline(self) -> None:
         self._is_idle = False
-        if self._deadline is not None:
+        if self._deadline is not None and not self._is_over:
             self._deadline.cancel()
             self._deadline = None
 
@@ -536,6 +572,16 @@ def _outcome_of(error: httptools.HttpParserError) -> Outcome:
         return _UNREADABLE
     log.error("an unexpected error refused a request", transport=Transport.HTTP.value, exc_info=cause)
     return INTERNAL_ERROR
+
+
+def _append(exchange: _Exchange, piece: bytes | bytearray) -> None:
+    """Most bodies come in one piece."""
+    if not exchange.body:
+        exchange.body = piece
+        return
+    if isinstance(exchange.body, bytes):
+        exchange.body = bytearray(exchange.body)
+    exchange.body += piece
 
 
 def _new_parser(connection: HttpConnection) -> httptools.HttpRequestParser:

@@ -185,7 +185,8 @@ class Intake:
         self._count_answer(entry.arrival, "cancelled", entry.began)
 
     def handle(self, entry: Entry, wire: Wire) -> asyncio.Task[Outcome]:
-        """Begin to check and store a body. Never cancel the task; it raises nothing."""
+        """Begin to check and store a body. Never cancel the task. It raises nothing, but ends cancelled where
+        the intake is closed over it."""
         task = asyncio.get_running_loop().create_task(self._handle(entry, wire))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

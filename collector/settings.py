@@ -160,8 +160,8 @@ class CollectorSettings(BaseModel):
         gt=0,
         description="Seconds a sender has for one request's body; later it is answered 503 with "
         "Retry-After (HTTP; OTLP senders drop the data after a 408) or DEADLINE_EXCEEDED (gRPC). Over HTTP "
-        "also how long answers may lie unread before the connection is given up. 30 s is three times the "
-        "export timeout of the SDKs.",
+        "also how long a sender may leave so many answers unread that no more can be written. 30 s is three "
+        "times the export timeout of the SDKs.",
     )
     header_timeout_s: float = Field(
         default=10.0,

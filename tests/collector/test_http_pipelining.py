@@ -1,15 +1,19 @@
-"""Several requests on one connection before the first is answered: order, limits and the end."""
+"""Several requests on one connection before the first is answered: order, limits and the end; and connections
+whose end the sender does not want.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from collector import http_protocol
+from collector.http_message import Writer
 
 ONE_SPAN = b"\x0a\x07\x12\x05\x12\x03\x2a\x01a"
 HEAD = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
@@ -162,6 +166,137 @@ async def test_what_waits_when_the_listener_stops_is_told_so(receivers: Any) -> 
     assert await closed(reader)
     await asyncio.wait_for(stopping, 5)
     assert len(receivers.spool.stored) == 1
+
+
+async def test_a_body_that_breaks_off_while_it_waits_holds_nothing(start_receivers: Any) -> None:
+    receivers = await start_receivers(header_timeout_s=0.3)
+    broken = b"5\r\nabcde\r\nzz\r\n"
+    receivers.spool.hold = True
+    reader, writer = await receivers.connect()
+    writer.write(POST + HEAD + b"transfer-encoding: chunked\r\n\r\n" + broken)
+    await receivers.until(lambda: receivers.spool.held)
+    receivers.spool.hold = False
+    receivers.spool.release()
+    assert await status(reader) == 200
+    assert await status(reader) == 400
+    assert await closed(reader)
+    await receivers.until(lambda: receivers.http.connections == 0)
+    assert receivers.count("lowtide_collector_inflight_bytes") == 0
+    writer.close()
+
+
+ENDS = {
+    "the sender says so": b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    "HTTP/1.0": b"GET / HTTP/1.0\r\nhost: x\r\n\r\n",
+    "refused, expected": POST.replace(b"/v1/traces", b"/no").replace(b"host", b"expect: 100-continue\r\nx"),
+    "large headers": b"GET / HTTP/1.1\r\nx: " + b"y" * 5000 + b"\r\n\r\n",
+    "broken": b"HELLO\r\n\r\n",
+    "broken in its body": HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("after", [b"", POST], ids=["alone", "and another"])
+@pytest.mark.parametrize("request_bytes", ENDS.values(), ids=ENDS.keys())
+async def test_a_connection_that_ended_does_not_stay_although_the_sender_does(
+    start_receivers: Any, request_bytes: bytes, after: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    receivers = await start_receivers(max_header_bytes=4096, header_timeout_s=0.3)
+    reader, writer = await receivers.connect()
+    writer.write(request_bytes + after)
+    assert await status(reader) >= 400
+    assert await closed(reader)
+    await receivers.until(lambda: receivers.http.connections == 0)
+    writer.close()
+    assert receivers.spool.stored == []
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_crowd_does_not_take_the_spare_places_for_good(start_receivers: Any) -> None:
+    receivers = await start_receivers(max_connections=1, header_timeout_s=0.3)
+    first = await receivers.connect()
+    crowd = [await receivers.connect() for _ in range(10)]
+    for reader, writer in crowd:
+        writer.write(POST + POST)
+        assert await status(reader) == 503
+    await receivers.until(lambda: receivers.http.connections == 1)
+    refusals = {"signal": "traces", "transport": "http", "code": "503"}
+    assert receivers.count("lowtide_collector_requests_total", **refusals) == 10
+    for _, writer in [first, *crowd]:
+        writer.close()
+
+
+async def test_answers_that_nobody_takes_do_not_hold_an_idle_connection(start_receivers: Any) -> None:
+    receivers = await start_receivers(keep_alive_s=0.2, header_timeout_s=0.3)
+    reader, writer = await receivers.connect()
+    reader._transport.pause_reading()  # type: ignore[attr-defined]
+    raw = writer.get_extra_info("socket")
+    assert raw is not None
+    for _ in range(60):  # more than sockets hold, less than where writing is paused
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 10)
+        await asyncio.sleep(0)
+    await receivers.until(lambda: receivers.http.connections == 0)
+    writer.transport.abort()
+
+
+async def test_empty_lines_are_no_request(start_receivers: Any) -> None:
+    receivers = await start_receivers(keep_alive_s=0.3)
+    reader, writer = await receivers.connect()
+    writer.write(POST)
+    assert await status(reader) == 200
+    ended = asyncio.create_task(closed(reader))
+    while not ended.done():
+        writer.write(b"\r\n")
+        await asyncio.sleep(0.02)
+    assert await ended
+    writer.close()
+
+
+async def test_a_body_in_tiny_chunks_takes_no_more_memory_than_it_says(receivers: Any) -> None:
+    """An object for each chunk would be thirty times as much."""
+    _, writer = await receivers.connect()
+    writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+    (connection,) = receivers.http._shared.connections
+    for _ in range(100):
+        writer.write(b"2\r\nab\r\n" * 1000)
+        await writer.drain()
+    await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 200_000)
+    assert sys.getsizeof(connection._current.body) < 300_000
+    writer.close()
+    await receivers.until(lambda: receivers.http.connections == 0)
+
+
+@pytest.mark.parametrize("how", ["hangs up", "is late"])
+async def test_a_body_that_is_not_wanted_any_more_is_not_kept(start_receivers: Any, how: str) -> None:
+    receivers = await start_receivers(body_timeout_s=0.3 if how == "is late" else 30)
+    reader, writer = await receivers.connect()
+    writer.write(HEAD + b"content-length: 2000000\r\n\r\n" + b"x" * 1_000_000)
+    await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 1_000_000)
+    (connection,) = receivers.http._shared.connections
+    exchange = connection._current
+    if how == "is late":
+        assert await status(reader) == 503
+    else:
+        writer.transport.abort()
+        await receivers.until(lambda: receivers.http.connections == 0)
+        assert connection._parser is None
+    assert exchange.body == b""
+    assert receivers.count("lowtide_collector_inflight_bytes") == 0
+    writer.close()
+
+
+async def test_an_answer_that_cannot_be_written_ends_the_connection(
+    receivers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Writer, "reply", broken)
+    reader, writer = await receivers.connect()
+    with capture_logs() as lines:
+        writer.write(POST)
+        assert await closed(reader)
+    assert [line["event"] for line in lines] == ["an answer could not be written"]
+    writer.close()
 
 
 async def test_a_sender_that_hangs_up_with_requests_waiting_leaves_nothing_behind(receivers: Any) -> None:
