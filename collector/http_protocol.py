@@ -156,8 +156,10 @@ class HttpConnection(asyncio.Protocol):
         self._queue.clear()
         # It knows this connection and this one knows it: a body would stay in memory until both are found.
         self._parser = None  # type: ignore[assignment]
-        if current is not None:
-            self._drop(current)
+        if current is not None and not current.is_whole:
+            current.body = b""
+            if current.entry is not None and not current.is_answered:
+                self._intake.gone(current.entry)
         if self._address is not None:
             self._shared.peers.leave(self._address)
             self._address = None
@@ -184,6 +186,12 @@ class HttpConnection(asyncio.Protocol):
         if is_large and not self._is_deaf:
             self._give_up(Outcome(Kind.LARGE_HEADERS, self._large_headers()))
         self._mind_the_time()
+
+    def eof_received(self) -> bool:
+        """Nothing more will come. Who has sent a whole request may wait for its answer (RFC 9112 9.6)."""
+        self._is_ending = True
+        current = self._current
+        return current is not None and current.is_whole and not current.is_answered
 
     def pause_writing(self) -> None:
         self._writing_is_paused = True
@@ -420,6 +428,8 @@ class HttpConnection(asyncio.Protocol):
             or (self._is_ending and not self._queue)
         )
         if self._transport.is_closing():
+            # It closes by itself where the other side is done, and waits for answers to be taken.
+            self._end()
             return
         self._transport.write(self._shared.writer.reply(outcome, head, closes=closes, headers=headers))
         if closes:
@@ -436,8 +446,8 @@ class HttpConnection(asyncio.Protocol):
     # --- the end of a connection
 
     def _give_up(self, outcome: Outcome) -> None:
-        """Answer for the connection, after what came before, and end it. The request's media type is not
-        known, so in protobuf.
+        """Answer for the connection, after what came before, and end it; in protobuf where a request's media
+        type is not known.
         """
         self._is_deaf = True
         broken, self._parsing = self._parsing, None
@@ -445,21 +455,18 @@ class HttpConnection(asyncio.Protocol):
             self._part(broken)  # its answer was the last; a second one would be taken for another's
             return
         if broken is not None and broken is self._current:
-            self._drop(broken)
-            self._current = None
-        elif broken is not None:
+            if broken.entry is not None:
+                outcome = self._intake.broken(broken.entry, outcome)
+            broken.keeps_alive = False
+            self._answer(broken, outcome)
+            return
+        if broken is not None:
             self._queue.remove(broken)
         last = _Exchange(None, keeps_alive=False, refusal=outcome)
         if self._current is None:
             self._begin(last)
         else:
             self._queue.append(last)
-
-    def _drop(self, exchange: _Exchange) -> None:
-        """Its body will never be whole."""
-        if exchange.entry is not None and not exchange.is_whole and not exchange.is_answered:
-            self._intake.gone(exchange.entry)
-        exchange.body = b""
 
     def _part(self, exchange: _Exchange) -> None:
         """Nothing follows. What the sender still sends is read away for a while: a connection closed with
@@ -593,7 +600,7 @@ def _new_parser(connection: HttpConnection) -> httptools.HttpRequestParser:
 
 def _path_of(url: bytes) -> str:
     """Without host and query. Raises HttpParserError or UnicodeError."""
-    path = httptools.parse_url(url).path.decode("ascii")
+    path = (httptools.parse_url(url).path or b"/").decode("ascii")
     return unquote(path) if "%" in path else path
 
 

@@ -179,6 +179,12 @@ class Intake:
         entry.lease.close()
         return self._ended(entry.arrival, self._outcome_of(error, entry.arrival, entry.caller), entry.began)
 
+    def broken(self, entry: Entry, outcome: Outcome) -> Outcome:
+        """End a request that the receiver could not read to its end; returns the outcome."""
+        entry.lease.close()
+        self._telemetry.tenant_refused(entry.caller.tenant, outcome.kind)
+        return self._ended(entry.arrival, outcome, entry.began)
+
     def gone(self, entry: Entry) -> None:
         """End a request whose sender hung up before its body was complete."""
         entry.lease.close()
