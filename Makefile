@@ -47,7 +47,8 @@ FAULT_TESTS := tests/serve/test_kills.py tests/serve/test_full_disk.py tests/ser
 	tests/serve/test_bad_input.py tests/serve/test_resends.py tests/serve/test_power_failure.py \
 	tests/ingest/spool tests/ingest/loader tests/ingest/store/test_faults.py tests/ingest/store/test_views_fuzz.py \
 	tests/collector/check tests/collector/test_otlp_json.py tests/collector/test_codecs.py \
-	tests/collector/test_bombs.py tests/collector/test_grpc_abuse.py tests/collector/test_guided_fuzz.py
+	tests/collector/test_bombs.py tests/collector/test_grpc_abuse.py tests/collector/test_guided_fuzz.py \
+	tests/collector/test_http_random.py
 
 .PHONY: faults
 faults: $(DEV) $(FUZZ) ## Try faults and bad input for hours, other ones each time
