@@ -6,8 +6,9 @@ import asyncio
 import socket
 from contextlib import suppress
 
+from collector.http_exchange import Shared
 from collector.http_message import Writer
-from collector.http_protocol import HttpConnection, Shared
+from collector.http_protocol import Connections, HttpConnection
 from collector.intake import Intake
 from collector.later import Later
 from collector.listen import BACKLOG
@@ -37,16 +38,16 @@ class HttpListener:
             peers=Peers(settings.max_per_address),
             mistaken=Mistaken(Listener.OTLP_HTTP),
         )
+        self._connections = Connections()
         self._server: asyncio.Server | None = None
 
     @property
     def connections(self) -> int:
         """How many are open."""
-        return len(self._shared.connections)
+        return len(self._connections)
 
     async def start(self, bound: socket.socket) -> None:
         """Listen on `bound`, which is closed when the listener stops."""
-        self._shared.all_gone.set()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._connection, sock=bound, backlog=BACKLOG)
 
@@ -58,11 +59,9 @@ class HttpListener:
             return
         server, self._server = self._server, None
         server.close()
-        for connection in list(self._shared.connections):
-            connection.shutdown()
+        self._connections.shutdown()
         await self._gone(grace_s)
-        for connection in list(self._shared.connections):
-            connection.abort()
+        self._connections.abort()
         if self._gate is not None:
             self._gate.close()
         await self._gone(_HANG_UP_S)
@@ -71,8 +70,8 @@ class HttpListener:
     async def _gone(self, within_s: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                await self._shared.all_gone.wait()
+                await self._connections.all_gone.wait()
 
     def _connection(self) -> asyncio.Protocol:
-        plain = HttpConnection(self._shared)
+        plain = HttpConnection(self._shared, self._connections)
         return plain if self._gate is None else self._gate.protocol(plain)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from collector import http_protocol
+from collector import http_exchange
 from collector.http_message import Writer
 
 ONE_SPAN = b"\x0a\x07\x12\x05\x12\x03\x2a\x01a"
@@ -256,7 +256,7 @@ async def test_answers_that_nobody_takes_do_not_hold_a_connection_that_was_half_
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", receivers.http_port))
         await receivers.until(lambda: receivers.http.connections == 1)
-        (connection,) = receivers.http._shared.connections
+        (connection,) = receivers.http._connections._open
         own = connection._transport.get_extra_info("socket")
         own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         client.setblocking(False)
@@ -305,12 +305,12 @@ async def test_a_body_in_tiny_chunks_takes_no_more_memory_than_it_says(receivers
     """An object for each chunk would be thirty times as much."""
     _, writer = await receivers.connect()
     writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n")
-    (connection,) = receivers.http._shared.connections
+    (connection,) = receivers.http._connections._open
     for _ in range(100):
         writer.write(b"2\r\nab\r\n" * 1000)
         await writer.drain()
     await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 200_000)
-    assert sys.getsizeof(connection._current.body) < 300_000
+    assert sys.getsizeof(connection._current._body) < 300_000
     writer.close()
     await receivers.until(lambda: receivers.http.connections == 0)
 
@@ -321,15 +321,15 @@ async def test_a_body_that_is_not_wanted_any_more_is_not_kept(start_receivers: A
     reader, writer = await receivers.connect()
     writer.write(HEAD + b"content-length: 2000000\r\n\r\n" + b"x" * 1_000_000)
     await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 1_000_000)
-    (connection,) = receivers.http._shared.connections
+    (connection,) = receivers.http._connections._open
     exchange = connection._current
     if how == "is late":
         assert await status(reader) == 503
     else:
         writer.transport.abort()
         await receivers.until(lambda: receivers.http.connections == 0)
-        assert connection._parser is None
-    assert exchange.body == b""
+        assert connection._parser._llhttp is None
+    assert exchange._body == b""
     assert receivers.count("lowtide_collector_inflight_bytes") == 0
     writer.close()
 
@@ -386,7 +386,7 @@ async def test_a_defect_in_what_the_parser_calls_is_500_and_told(
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(http_protocol, "target_of", broken)
+    monkeypatch.setattr(http_exchange, "target_of", broken)
     reader, writer = await receivers.connect()
     with capture_logs() as lines:
         writer.write(POST)
