@@ -42,9 +42,8 @@ class ApiProtocol(HttpToolsProtocol):
         self.logger = _quiet
         self._mistaken: Mistaken | None = mistaken
         self._deadline: asyncio.TimerHandle | None = None
-        self._in_head = False
         self._head_bytes = 0
-        self._brought_body = False
+        """What came in a row that was no body: heads, trailers, what stands beside the length of a chunk."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         super().connection_made(transport)
@@ -59,29 +58,23 @@ class ApiProtocol(HttpToolsProtocol):
         if self._mistaken is not None:
             self._mistaken.look(data, self.transport)
             self._mistaken = None  # what comes first is all that matters
-        was_in_head = self._in_head
-        self._brought_body = False
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._brought_body or (was_in_head and not self._in_head):
-            self._head_bytes = 0
         if self._head_bytes > MAX_HEAD_BYTES:
             self.transport.abort()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head = True
-        self._head_bytes = 0  # of what comes later; what came with this was read already
         if self._deadline is None:
             self._wait_for_head()
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._head_bytes = 0
         self._end_wait()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        self._brought_body = True
+        self._head_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
