@@ -32,7 +32,8 @@ from collector.admission import Lease
 from collector.codecs import encoding_of_message
 from collector.door import Arrival, Form, Transport, joined
 from collector.errors import BadRequestError
-from collector.intake import Intake, Wire
+from collector.handling import Wire
+from collector.intake import Intake
 from collector.later import Later
 from collector.listen import BACKLOG, Endpoint, ListenError, bound_socket, free_address
 from collector.peers import Peers, host_of
@@ -178,7 +179,9 @@ class _Export:
                     arrival, lambda lease: self._turns.take(lambda: self._read(context, lease))
                 )
             else:
-                outcome = self._intake.turn_away(arrival, Outcome(Kind.OVERLOADED, _TOO_MANY_CALLS))
+                outcome = self._intake.turn_away(
+                    arrival.signal, arrival.transport, Outcome(Kind.OVERLOADED, _TOO_MANY_CALLS)
+                )
         finally:
             self._peers.leave(address)
         retry_after_s = self._later.seconds(outcome.retry_after_s) if outcome.codes.retry else 0

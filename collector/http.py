@@ -14,7 +14,6 @@ from collector.later import Later
 from collector.listen import BACKLOG
 from collector.peers import Peers
 from collector.settings import CollectorSettings
-from collector.telemetry import Telemetry
 from collector.tls.gate import Gate
 from collector.tls.seldom import Mistaken
 from collector.tls.telemetry import Listener
@@ -26,14 +25,11 @@ _HANG_UP_S = 1.0
 class HttpListener:
     """Accepts connections on a bound socket; over TLS if there is a gate."""
 
-    def __init__(
-        self, settings: CollectorSettings, intake: Intake, telemetry: Telemetry, gate: Gate | None = None
-    ) -> None:
+    def __init__(self, settings: CollectorSettings, intake: Intake, gate: Gate | None = None) -> None:
         self._gate = gate
         self._shared = Shared(
             settings=settings,
             intake=intake,
-            telemetry=telemetry,
             writer=Writer(Later(settings.retry_after_s)),
             peers=Peers(settings.max_per_address),
             mistaken=Mistaken(Listener.OTLP_HTTP),

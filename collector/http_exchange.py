@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collector.door import Arrival, Transport
+from collector.handling import Wire
 from collector.http_message import EarlyRefusal, Field, Head, Target, Writer, target_of, too_large
-from collector.intake import Entry, Intake, Wire
-from collector.outcomes import INTERNAL_ERROR, code_of
+from collector.intake import Entry, Intake
+from collector.outcomes import INTERNAL_ERROR
 from collector.peers import Peers
 from collector.refusals import TooLargeError
 from collector.replies import Outcome
 from collector.settings import CollectorSettings
-from collector.telemetry import Telemetry
 from collector.tls.certificate import Certificate
 from collector.tls.seldom import Mistaken
 
@@ -27,16 +27,9 @@ class Shared:
 
     settings: CollectorSettings
     intake: Intake
-    telemetry: Telemetry
     writer: Writer
     peers: Peers
     mistaken: Mistaken
-
-    def count(self, head: Head | None, outcome: Outcome) -> None:
-        """Count what is answered without asking the intake."""
-        signal = None if head is None else head.signal
-        self.telemetry.answered(signal, Transport.HTTP, code_of(outcome, Transport.HTTP))
-        self.telemetry.turned_away(signal, Transport.HTTP, outcome.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +76,13 @@ class Exchange:
         """Decide what can be decided before its body is read, and on what has come of that already."""
         head, shared = self.head, self._shared
         if head is None or self.refusal is not None:
-            outcome = self.refusal or INTERNAL_ERROR
-            shared.count(head, outcome)
-            return outcome
+            signal = None if head is None else head.signal
+            return shared.intake.turn_away(signal, Transport.HTTP, self.refusal or INTERNAL_ERROR)
         try:
             self._target = target_of(head, shared.settings)
         except EarlyRefusal as early:
-            shared.count(head, early.outcome)
             self.headers = early.headers
-            return early.outcome
+            return shared.intake.turn_away(head.signal, Transport.HTTP, early.outcome)
         entry = shared.intake.enter(_arrival(head, self._target, sender))
         if isinstance(entry, Outcome):
             return entry
@@ -137,7 +128,7 @@ class Exchange:
     def broken(self, outcome: Outcome) -> Outcome:
         """It cannot be read to its end."""
         self.keeps_alive = False
-        return outcome if self._entry is None else self._shared.intake.broken(self._entry, outcome)
+        return outcome if self._entry is None else self._shared.intake.refused(self._entry, outcome)
 
     def late(self) -> Outcome | None:
         """Its body takes too long; None if it is not waited for any more."""

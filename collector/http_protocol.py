@@ -101,7 +101,7 @@ class HttpConnection(asyncio.Protocol):
         self._connections.enter(self)
         count = len(self._connections)
         if count > self._settings.max_connections + SPARE_CONNECTIONS:
-            shared.count(None, Outcome(Kind.OVERLOADED))
+            shared.intake.turn_away(None, Transport.HTTP, Outcome(Kind.OVERLOADED))
             self._hang_up()
             return
         peer = transport.get_extra_info("peername")
@@ -178,7 +178,7 @@ class HttpConnection(asyncio.Protocol):
             return
         self._queue.append(exchange)
         if len(self._queue) > _MAX_QUEUED:
-            self._shared.count(None, Outcome(Kind.OVERLOADED))
+            self._shared.intake.turn_away(None, Transport.HTTP, Outcome(Kind.OVERLOADED))
             self._hang_up()
         else:
             self._read_or_not()

@@ -88,7 +88,7 @@ class OtlpServer:
                 Listener.OTLP_HTTP, max_connections=settings.max_connections + SPARE_CONNECTIONS
             )
             grpc_gate = tls.gate(Listener.OTLP_GRPC, max_connections=settings.max_connections)
-        self._http = HttpListener(settings, self._intake, telemetry, http_gate)
+        self._http = HttpListener(settings, self._intake, http_gate)
         self._grpc = GrpcReceiver(settings, self._intake, grpc_gate)
         self._http_port = 0
         self._grpc_port = 0

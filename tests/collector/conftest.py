@@ -295,7 +295,7 @@ async def start_receivers() -> AsyncIterator[StartReceivers]:
             tls and tls.gate(listener, max_connections=settings.max_connections)
             for listener in (Listener.OTLP_HTTP, Listener.OTLP_GRPC)
         ]
-        http = HttpListener(settings, intake, telemetry, gates[0])
+        http = HttpListener(settings, intake, gates[0])
         grpc_receiver = GrpcReceiver(settings, intake, gates[1])
         bound = bound_socket(Endpoint("127.0.0.1", 0, "--otlp-http-port"))
         http_port = bound.getsockname()[1]

@@ -11,7 +11,7 @@ import pytest
 from google.rpc import status_pb2
 from structlog.testing import capture_logs
 
-from collector import intake
+from collector import handling
 from collector.codecs import Encoding
 from ingest.signals import Signal
 
@@ -555,7 +555,7 @@ async def test_a_large_body_takes_a_thread_and_others_are_served_meanwhile(
     """And it is inflated once: it says how large it is."""
     receivers = await start_receivers(inline_bytes=1000)
     gate, on_the_loop = threading.Event(), list[bool]()
-    real = intake.inflate
+    real = handling.inflate
 
     def slow(encoding: Encoding, data: bytes, **limits: Any) -> bytes:
         if len(data) == len(packed):
@@ -563,7 +563,7 @@ async def test_a_large_body_takes_a_thread_and_others_are_served_meanwhile(
             assert gate.wait(10)
         return real(encoding, data, **limits)
 
-    monkeypatch.setattr(intake, "inflate", slow)
+    monkeypatch.setattr(handling, "inflate", slow)
     large = make_request(Signal.TRACES, ["a" * 100] * 100)
     packed = gzip.compress(large)
     assert len(packed) < 1000 < len(large)

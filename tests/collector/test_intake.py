@@ -17,7 +17,8 @@ from collector.admission import Lease
 from collector.codecs import Encoding
 from collector.door import Arrival, Caller, Form, OpenDoor, Transport
 from collector.errors import BadRequestError
-from collector.intake import Entry, Intake, Wire
+from collector.handling import Wire
+from collector.intake import Entry, Intake
 from collector.refusals import (
     ForbiddenError,
     OverloadedError,
@@ -287,7 +288,8 @@ async def test_slow_work_is_done_one_at_a_time_and_never_on_the_loop(
         return wrapped
 
     name = "_check" if form is Form.PROTOBUF else "_from_json"
-    monkeypatch.setattr(setup.intake, name, slowly(getattr(setup.intake, name)))
+    handling = setup.intake._handling
+    monkeypatch.setattr(handling, name, slowly(getattr(handling, name)))
     body = make_request(Signal.TRACES, ["a", "reject"])
     if form is Form.JSON:
         body = b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a"},{"name":"reject"}]}]}]}'

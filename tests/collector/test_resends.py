@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry
 from collector.admission import Lease
 from collector.codecs import Encoding
 from collector.door import Arrival, Caller, Form, OpenDoor, Transport
-from collector.intake import Intake, Wire
+from collector.handling import Wire
+from collector.intake import Intake
 from collector.replies import Kind, Outcome, kept, outcome_of
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry

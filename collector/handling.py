@@ -1,0 +1,240 @@
+"""What is done with a body that was read: decompress, look, check, store. `collector.intake` has one.
+
+Little work is done on the event loop, where handing it to a thread would cost more; the rest in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from collector.admission import Lease
+from collector.check.series import SeriesLimit
+from collector.codecs import Encoding, expected_bytes, inflate
+from collector.door import Arrival, Form
+from collector.errors import BadRequestError
+from collector.needs import Check, CheckResult, Look, Spool
+from collector.outcomes import spool_kind_of
+from collector.refusals import TooLargeError
+from collector.replies import Kind, Outcome, kept, outcome_of
+from collector.settings import CollectorSettings
+from collector.telemetry import SERIES, Telemetry
+from ingest.signals import Signal
+from ingest.spool.records import Receipt, request_digest
+
+KEY_HEADER = "idempotency-key"
+"""Requests with different keys are different requests, even in the same bytes."""
+_REPLY_GONE = "this request was received before; what was answered then is no longer known"
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A request's body as it travelled."""
+
+    data: bytes
+    encoding: Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request that was let in and read."""
+
+    arrival: Arrival
+    tenant: str
+    wire: Wire
+    lease: Lease
+    """What it holds of the budget; it grows with what the body is decompressed to."""
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at a body says."""
+
+    body: bytes
+    digest: bytes = b""
+    before: Receipt | None = None
+    """It was received before; then it is not looked at again."""
+    checked: CheckResult | None = None
+    """None: that takes a closer look."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limited:
+    """A result without the points of series that a tenant may not begin."""
+
+    body: bytes
+    items: int
+    rejected: int
+    reason: str
+    warning: str
+    timed: bool
+    dropped: int
+    hashed: int
+    limited: int
+    """Of the rejected."""
+
+
+class Handling:
+    """Of all requests. What it raises says why one is refused (`collector.outcomes`)."""
+
+    def __init__(
+        self,
+        settings: CollectorSettings,
+        telemetry: Telemetry,
+        *,
+        spool: Spool,
+        look: Look,
+        check: Check,
+        from_json: Callable[[Signal, bytes], bytes],
+        series: SeriesLimit | None,
+    ) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._look = look
+        self._check = check
+        self._from_json = from_json
+        self._telemetry = telemetry
+        self._series = series
+        self._threads = ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="collector")
+        # Reading JSON and repairing take many times a body's size, and the interpreter: one at a time.
+        self._slow_thread = ThreadPoolExecutor(1, thread_name_prefix="collector-slow")
+
+    async def look(self, received: Received) -> Seen:
+        """Decompress and look, here if it is little work and in a thread otherwise."""
+        arrival, wire, lease = received.arrival, received.wire, received.lease
+
+        def work(limit_bytes: int) -> Seen:
+            body = inflate(wire.encoding, wire.data, limit_bytes=limit_bytes, grow=lease.grow)
+            if not body:
+                return Seen(body)
+            digest = request_digest(arrival.signal, received.tenant, _written(arrival), body)
+            before = self._spool.recall(arrival.signal, digest)
+            if before is not None or arrival.form is Form.JSON:
+                return Seen(body, digest, before)
+            return Seen(body, digest, None, self._look(arrival.signal, body, now_ns=received.at_ns))
+
+        limit_bytes = self._settings.max_body_bytes
+        small_bytes = min(self._settings.inline_bytes, limit_bytes)
+        if expected_bytes(wire.encoding, wire.data) <= small_bytes:
+            try:
+                return work(small_bytes)
+            except TooLargeError:
+                # It is too large for the loop, not for us; start again in a thread with what it held before.
+                lease.settle(len(wire.data))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, limit_bytes)
+
+    async def finish(self, received: Received, seen: Seen) -> Outcome:
+        """Check what a look did not settle, store it, and say what was done with it."""
+        signal = received.arrival.signal
+        checked = await self._checked(received, seen)
+        if seen.before is not None:
+            return await self._known(seen.before)
+        if checked is None:
+            return Outcome(Kind.OK)
+        if self._series is not None and signal is Signal.METRICS and checked.items:
+            checked = await self._within(self._series, received.tenant, checked)
+        return await self._stored(received, checked, seen.digest)
+
+    def close(self) -> None:
+        """Let the threads go; what they have begun they end."""
+        for threads in (self._threads, self._slow_thread):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _checked(self, received: Received, seen: Seen) -> CheckResult | None:
+        """Check what a look did not settle; None for an empty request, a success with nothing to store, and
+        for one that was received before."""
+        arrival, body, checked = received.arrival, seen.body, seen.checked
+        if checked is None and seen.before is None and (body or arrival.form is Form.JSON):
+            checked = await asyncio.get_running_loop().run_in_executor(
+                self._slow_thread, self._closely, arrival, body, received.at_ns
+            )
+        self._telemetry.decoded(arrival.signal, arrival.transport, len(body))
+        return checked
+
+    def _closely(self, arrival: Arrival, body: bytes, now_ns: int) -> CheckResult | None:
+        """Check what a look did not settle."""
+        if arrival.form is Form.JSON:
+            if not body:
+                raise BadRequestError("the body is empty; an empty request in JSON is {}")
+            body = self._from_json(arrival.signal, body)
+        return self._check(arrival.signal, body, now_ns=now_ns) if body else None
+
+    async def _within(self, series: SeriesLimit, tenant: str, checked: CheckResult) -> CheckResult:
+        """What is left of a request without series beyond the tenant's limit.
+
+        A partial success, which nobody sends again: the limit does not pass by waiting.
+        """
+        loop = asyncio.get_running_loop()
+        marks = await loop.run_in_executor(self._threads, series.refused, tenant, checked.body, checked.items)
+        if marks is None:
+            return checked
+        body = await loop.run_in_executor(self._slow_thread, series.without, checked.body, marks)
+        limited = int(marks.sum())
+        self._telemetry.tenant_refused(tenant, SERIES)
+        return _Limited(
+            body, checked.items - limited, checked.rejected + limited,
+            "; ".join(filter(None, [checked.reason, series.reason(marks)])), checked.warning, checked.timed,
+            checked.dropped, checked.hashed, limited,
+        )  # fmt: skip
+
+    async def _stored(self, received: Received, checked: CheckResult, digest: bytes) -> Outcome:
+        """Put it on disk and say what was done with it."""
+        signal = received.arrival.signal
+        outcome = Outcome(Kind.OK, checked.reason or checked.warning, checked.rejected)
+        if not checked.items:
+            self._count(signal, checked)
+            return outcome
+        try:
+            receipt = self._hand_over(received, checked, digest, kept(outcome))
+            if receipt.is_resend:
+                # Another request in the same bytes overtook this one while it was checked.
+                return await self._known(receipt)
+            self._count(signal, checked)
+        except Exception as error:
+            self._count(signal, checked)
+            self._telemetry.refused(signal, spool_kind_of(error), checked.items)
+            raise
+        try:
+            await asyncio.wrap_future(receipt.stored)
+        except Exception as error:
+            self._telemetry.refused(signal, spool_kind_of(error), checked.items)
+            raise
+        self._telemetry.accepted(signal, checked.items)
+        return outcome
+
+    def _count(self, signal: Signal, checked: CheckResult) -> None:
+        """Count what the check found, of requests that are received for the first time only."""
+        limited = checked.limited if isinstance(checked, _Limited) else 0
+        self._telemetry.checked(signal, checked.items, checked.rejected - limited, limited)
+        self._telemetry.scrubbed(signal, checked.dropped, checked.hashed)
+
+    def _hand_over(self, received: Received, checked: CheckResult, digest: bytes, reply: bytes) -> Receipt:
+        """Give it to the spool."""
+        signal, body, items = received.arrival.signal, checked.body, checked.items
+        tenant, received_ns = received.tenant, received.at_ns
+        if checked.timed:
+            return self._spool.append_once(
+                signal, tenant, body, items=items, received_ns=received_ns, digest=digest, reply=reply
+            )
+        # Two records without a time may be two events in the same words.
+        future = self._spool.append(signal, tenant, body, items=items, received_ns=received_ns)
+        return Receipt(future, is_resend=False, reply=None)
+
+    async def _known(self, receipt: Receipt) -> Outcome:
+        """What the sender was told of a request that is sent again, once the first is on disk."""
+        await asyncio.wrap_future(receipt.stored)
+        reply = receipt.reply
+        if reply is None:
+            loop = asyncio.get_running_loop()
+            reply = await loop.run_in_executor(self._threads, self._spool.reply, receipt)
+        return Outcome(Kind.OK, _REPLY_GONE) if reply is None else outcome_of(reply)
+
+
+def _written(arrival: Arrival) -> str:
+    """How a request is written, for its digest: its media type, and its sender's own name for it if it has
+    one."""
+    key = arrival.headers.get(KEY_HEADER, "")
+    return f"{arrival.form} {key}" if key else arrival.form
