@@ -14,27 +14,7 @@ from structlog.testing import capture_logs
 from collector import handling
 from collector.codecs import Encoding
 from ingest.signals import Signal
-
-ONE_SPAN = b"\x0a\x07\x12\x05\x12\x03\x2a\x01a"
-HEAD = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
-POST = HEAD + b"content-length: %d\r\n\r\n" % len(ONE_SPAN) + ONE_SPAN
-
-
-async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    """Read one response."""
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
-    first, *lines = head.decode().split("\r\n")[:-2]
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return int(first.split()[1]), headers, body
-
-
-async def closed(reader: asyncio.StreamReader) -> bool:
-    """Wait until the other side closes; False if it sends something instead."""
-    try:
-        return await asyncio.wait_for(reader.read(1), 10) == b""
-    except ConnectionError:
-        return True
+from support.http_wire import CHUNKED, HEAD, ONE_SPAN, POST, answer, closed, dripped
 
 
 async def test_a_connection_is_used_again(receivers: Any) -> None:
@@ -173,7 +153,7 @@ async def test_trailers_are_read_and_left_out(receivers: Any) -> None:
     reader, writer = await receivers.connect()
     chunks = b"%x;a=b\r\n%s\r\n0\r\ncontent-encoding: br\r\nx: y\r\n\r\n" % (len(ONE_SPAN), ONE_SPAN)
     for _ in range(3):
-        writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n" + chunks)
+        writer.write(CHUNKED + chunks)
         assert (await answer(reader))[0] == 200
     writer.close()
     assert len(receivers.spool.stored) == 3
@@ -233,10 +213,7 @@ async def test_a_slow_body_is_503_and_the_sender_comes_back(start_receivers: Any
     reader, writer = await receivers.connect()
     writer.write(HEAD + b"content-length: 1000\r\n\r\n\x0a")
     reply = asyncio.create_task(answer(reader))
-    while drips and not reply.done():
-        writer.write(b"\x00")
-        await asyncio.sleep(0.02)
-    status, headers, body = await reply
+    status, headers, body = await (dripped(writer, b"\x00", reply) if drips else reply)
     assert (status, headers["retry-after"]) == (503, "5")
     assert status_pb2.Status.FromString(body).code == 4
     assert await closed(reader)  # not at once: a reset would take the answer with it
@@ -266,7 +243,7 @@ async def test_a_refused_body_is_read_away_and_the_connection_used_again(receive
 async def test_an_unread_body_that_never_ends_closes_the_connection(start_receivers: Any) -> None:
     receivers = await start_receivers(max_wire_bytes=100_000)
     reader, writer = await receivers.connect()
-    writer.write(HEAD.replace(b"/v1/traces", b"/nowhere") + b"transfer-encoding: chunked\r\n\r\n")
+    writer.write(CHUNKED.replace(b"/v1/traces", b"/nowhere"))
     assert (await answer(reader))[0] == 404
 
     async def send_for_ever() -> None:
@@ -284,11 +261,7 @@ async def test_an_unread_body_that_drips_closes_the_connection(start_receivers: 
     reader, writer = await receivers.connect()
     writer.write(HEAD.replace(b"/v1/traces", b"/nowhere") + b"content-length: 100000\r\n\r\n")
     assert (await answer(reader))[0] == 404
-    ended = asyncio.create_task(closed(reader))
-    while not ended.done():
-        writer.write(b"x")
-        await asyncio.sleep(0.02)
-    assert await ended
+    assert await dripped(writer, b"x", asyncio.create_task(closed(reader)))
     writer.close()
 
 

@@ -15,25 +15,7 @@ from structlog.testing import capture_logs
 
 from collector import http_exchange
 from collector.http_message import Writer
-
-ONE_SPAN = b"\x0a\x07\x12\x05\x12\x03\x2a\x01a"
-HEAD = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
-POST = HEAD + b"content-length: %d\r\n\r\n" % len(ONE_SPAN) + ONE_SPAN
-
-
-async def status(reader: asyncio.StreamReader) -> int:
-    """Of the next response, which is read whole."""
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
-    _, _, length = head.lower().partition(b"content-length: ")
-    await reader.readexactly(int(length.partition(b"\r")[0]))
-    return int(head.split()[1])
-
-
-async def closed(reader: asyncio.StreamReader) -> bool:
-    try:
-        return await asyncio.wait_for(reader.read(1), 10) == b""
-    except ConnectionError:
-        return True
+from support.http_wire import CHUNKED, HEAD, ONE_SPAN, POST, closed, dripped, status
 
 
 async def nothing_comes(reader: asyncio.StreamReader, seconds: float = 0.1) -> bool:
@@ -111,7 +93,7 @@ async def test_a_body_that_waited_is_held_to_its_limit(start_receivers: Any) -> 
     receivers = await start_receivers(max_wire_bytes=2000, max_body_bytes=2000)
     receivers.spool.hold = True
     reader, writer = await receivers.connect()
-    chunked = HEAD + b"transfer-encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n0\r\n\r\n" % (3000, b"x" * 3000)
+    chunked = CHUNKED + b"%x\r\n%s\r\n0\r\n\r\n" % (3000, b"x" * 3000)
     writer.write(POST + chunked + POST)
     await receivers.until(lambda: receivers.spool.held)
     receivers.spool.hold = False
@@ -179,7 +161,7 @@ async def test_a_body_that_breaks_off_while_it_waits_holds_nothing(start_receive
     broken = b"5\r\nabcde\r\nzz\r\n"
     receivers.spool.hold = True
     reader, writer = await receivers.connect()
-    writer.write(POST + HEAD + b"transfer-encoding: chunked\r\n\r\n" + broken)
+    writer.write(POST + CHUNKED + broken)
     await receivers.until(lambda: receivers.spool.held)
     receivers.spool.hold = False
     receivers.spool.release()
@@ -293,18 +275,14 @@ async def test_empty_lines_are_no_request(start_receivers: Any) -> None:
     reader, writer = await receivers.connect()
     writer.write(POST)
     assert await status(reader) == 200
-    ended = asyncio.create_task(closed(reader))
-    while not ended.done():
-        writer.write(b"\r\n")
-        await asyncio.sleep(0.02)
-    assert await ended
+    assert await dripped(writer, b"\r\n", asyncio.create_task(closed(reader)))
     writer.close()
 
 
 async def test_a_body_in_tiny_chunks_takes_no_more_memory_than_it_says(receivers: Any) -> None:
     """An object for each chunk would be thirty times as much."""
     _, writer = await receivers.connect()
-    writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+    writer.write(CHUNKED)
     (connection,) = receivers.http._connections._open
     for _ in range(100):
         writer.write(b"2\r\nab\r\n" * 1000)

@@ -15,17 +15,14 @@ from typing import Any
 import pytest
 
 from support import faults
+from support.http_wire import BODY, CHUNKED, HEAD, ONE_SPAN
 
-ONE_SPAN = b"\x0a\x07\x12\x05\x12\x03\x2a\x01a"
-LENGTH = b"content-length: %d\r\n\r\n" % len(ONE_SPAN) + ONE_SPAN
-HEAD = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
 NOWHERE = HEAD.replace(b"/v1/", b"/v9/")
-CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
 REQUESTS = [
-    HEAD + LENGTH, HEAD + LENGTH, HEAD + LENGTH, HEAD + b"connection: close\r\n" + LENGTH,
-    HEAD.replace(b"1.1", b"1.0") + LENGTH, HEAD + b"expect: 100-continue\r\n" + LENGTH,
-    NOWHERE + LENGTH, NOWHERE + b"expect: 100-continue\r\n" + LENGTH,
-    HEAD + b"connection: upgrade\r\nupgrade: h2c\r\n" + LENGTH,
+    HEAD + BODY, HEAD + BODY, HEAD + BODY, HEAD + b"connection: close\r\n" + BODY,
+    HEAD.replace(b"1.1", b"1.0") + BODY, HEAD + b"expect: 100-continue\r\n" + BODY,
+    NOWHERE + BODY, NOWHERE + b"expect: 100-continue\r\n" + BODY,
+    HEAD + b"connection: upgrade\r\nupgrade: h2c\r\n" + BODY,
     HEAD + b"content-length: 9000\r\n\r\n" + b"x" * 9000, HEAD + b"content-length: 4\r\n\r\n\xff\xff\xff\xff",
     CHUNKED + b"".join(b"1\r\n%c\r\n" % byte for byte in ONE_SPAN) + b"0\r\nx: y\r\n\r\n",
     CHUNKED + b"5000\r\n" + b"x" * 0x5000 + b"\r\n0\r\n\r\n", CHUNKED + b"5\r\nabcde\r\nzz\r\n",
