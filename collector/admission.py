@@ -57,7 +57,7 @@ class Admission:
         """Open a lease on `size_bytes` for a tenant. Raises OverloadedError when they do not fit."""
         with self._lock:
             self._note(tenant)
-        self.take(size_bytes, tenant)
+            self._take(size_bytes, tenant)
         return Lease(self, size_bytes, tenant)
 
     def check(self, size_bytes: int, tenant: str) -> None:
@@ -68,9 +68,7 @@ class Admission:
     def take(self, size_bytes: int, tenant: str) -> None:
         """Add to the sum or raise as `check` does; for leases only."""
         with self._lock:
-            self._check(size_bytes, tenant)
-            self._used_bytes += size_bytes
-            self._held[tenant] += size_bytes
+            self._take(size_bytes, tenant)
 
     def give(self, size_bytes: int, tenant: str) -> None:
         """Take off the sum; for leases only."""
@@ -79,6 +77,11 @@ class Admission:
             self._held[tenant] -= size_bytes
             if not self._held[tenant]:
                 del self._held[tenant]
+
+    def _take(self, size_bytes: int, tenant: str) -> None:
+        self._check(size_bytes, tenant)
+        self._used_bytes += size_bytes
+        self._held[tenant] += size_bytes
 
     def _check(self, size_bytes: int, tenant: str) -> None:
         total = self._used_bytes + size_bytes

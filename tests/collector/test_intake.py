@@ -247,6 +247,24 @@ async def test_cancelling_gives_the_bytes_back_and_leaves_the_spool_alone(
     assert setup.count("requests_total", signal="traces", transport="http", code="cancelled") == 1
 
 
+def test_a_disk_that_answers_after_the_loop_has_ended_disturbs_nobody(
+    make_setup: Any, make_request: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    setup = make_setup()
+    setup.spool.hold = True
+
+    async def life() -> None:
+        read = reads(make_request(Signal.TRACES, ["a"]))
+        reading = asyncio.create_task(setup.intake.serve(arrival(), read))
+        await setup.until(lambda: setup.spool.held)
+        await setup.intake.close(0.01)
+        assert not reading.done()
+
+    asyncio.run(life())
+    setup.spool.release()
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("inline_bytes", [0, 10_000_000])
 @pytest.mark.parametrize("form", Form)
 async def test_the_same_comes_out_of_the_loop_and_a_thread(
