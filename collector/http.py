@@ -6,9 +6,8 @@ import asyncio
 import socket
 from contextlib import suppress
 
-from collector.http_exchange import Shared
 from collector.http_message import Writer
-from collector.http_protocol import Connections, HttpConnection
+from collector.http_protocol import Connections, HttpConnection, Shared
 from collector.intake import Intake
 from collector.later import Later
 from collector.listen import BACKLOG

@@ -10,26 +10,13 @@ from dataclasses import dataclass
 
 from collector.door import Arrival, Transport
 from collector.handling import Wire
-from collector.http_message import EarlyRefusal, Field, Head, Target, Writer, target_of, too_large
+from collector.http_message import EarlyRefusal, Field, Head, Target, target_of, too_large
 from collector.intake import Entry, Intake
 from collector.outcomes import INTERNAL_ERROR
-from collector.peers import Peers
 from collector.refusals import TooLargeError
 from collector.replies import Outcome
 from collector.settings import CollectorSettings
 from collector.tls.certificate import Certificate
-from collector.tls.seldom import Mistaken
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all connections of a listener have in common."""
-
-    settings: CollectorSettings
-    intake: Intake
-    writer: Writer
-    peers: Peers
-    mistaken: Mistaken
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +33,28 @@ class Exchange:
     """
 
     __slots__ = (
-        "_body", "_entry", "_shared", "_target", "head", "headers", "is_answered", "is_whole", "keeps_alive",
-        "refusal",
+        "_body", "_entry", "_intake", "_refusal", "_settings", "_target", "head", "headers", "is_answered",
+        "is_whole", "keeps_alive",
     )  # fmt: skip
 
     def __init__(
-        self, shared: Shared, head: Head | None, *, keeps_alive: bool, refusal: Outcome | None = None
+        self,
+        settings: CollectorSettings,
+        intake: Intake,
+        head: Head | None,
+        *,
+        keeps_alive: bool,
+        refusal: Outcome | None = None,
     ) -> None:
         """`head` is None if it could not be read; `refusal` is what the connection has decided on itself."""
-        self._shared = shared
+        self._settings = settings
+        self._intake = intake
         self._target: Target | None = None
         self._entry: Entry | None = None
         self._body: bytes | bytearray = b""  # one piece, for a chunk may be a byte
         self.head = head
         self.keeps_alive = keeps_alive and refusal is None
-        self.refusal = refusal
+        self._refusal = refusal
         self.headers: Sequence[Field] = ()
         """Of its answer, besides the usual ones."""
         self.is_whole = False
@@ -74,16 +68,16 @@ class Exchange:
 
     def begin(self, sender: Sender) -> Outcome | None:
         """Decide what can be decided before its body is read, and on what has come of that already."""
-        head, shared = self.head, self._shared
-        if head is None or self.refusal is not None:
+        head, intake = self.head, self._intake
+        if head is None or self._refusal is not None:
             signal = None if head is None else head.signal
-            return shared.intake.turn_away(signal, Transport.HTTP, self.refusal or INTERNAL_ERROR)
+            return intake.turn_away(signal, Transport.HTTP, self._refusal or INTERNAL_ERROR)
         try:
-            self._target = target_of(head, shared.settings)
+            self._target = target_of(head, self._settings)
         except EarlyRefusal as early:
             self.headers = early.headers
-            return shared.intake.turn_away(head.signal, Transport.HTTP, early.outcome)
-        entry = shared.intake.enter(_arrival(head, self._target, sender))
+            return intake.turn_away(head.signal, Transport.HTTP, early.outcome)
+        entry = intake.enter(_arrival(head, self._target, sender))
         if isinstance(entry, Outcome):
             return entry
         self._entry = entry
@@ -92,7 +86,7 @@ class Exchange:
             # away from others. But what would not fit now need not be read.
             entry.lease.expect(head.stated_bytes)
         except Exception as error:  # noqa: BLE001 - the intake knows what it means
-            return shared.intake.refused(entry, error)
+            return intake.refused(entry, error)
         came, self._body = self._body, b""
         return self.take(came) if came else None
 
@@ -105,7 +99,7 @@ class Exchange:
                     raise TooLargeError(too_large(target.limit_bytes))  # noqa: TRY301 - one way out for both
                 entry.lease.grow(len(piece))
             except Exception as error:  # noqa: BLE001 - the intake knows what it means
-                return self._shared.intake.refused(entry, error)
+                return self._intake.refused(entry, error)
         if not self._body:
             self._body = piece  # most come in one
         else:
@@ -118,29 +112,29 @@ class Exchange:
         """Begin to check and store what has come."""
         assert self._entry is not None and self._target is not None  # noqa: S101, PT018 - it was let in
         body, self._body = self._body, b""
-        return self._shared.intake.handle(self._entry, Wire(bytes(body), self._target.encoding))
+        return self._intake.handle(self._entry, Wire(bytes(body), self._target.encoding))
 
     def answered(self, outcome: Outcome) -> Outcome:
         """Count what came of it; returns it."""
         assert self._entry is not None  # noqa: S101 - it was let in
-        return self._shared.intake.answered(self._entry, outcome)
+        return self._intake.answered(self._entry, outcome)
 
     def broken(self, outcome: Outcome) -> Outcome:
         """It cannot be read to its end."""
         self.keeps_alive = False
-        return outcome if self._entry is None else self._shared.intake.refused(self._entry, outcome)
+        return outcome if self._entry is None else self._intake.refused(self._entry, outcome)
 
     def late(self) -> Outcome | None:
         """Its body takes too long; None if it is not waited for any more."""
         if self._entry is None or self.is_answered:
             return None
-        return self._shared.intake.refused(self._entry, self._shared.intake.too_slow())
+        return self._intake.refused(self._entry, self._intake.too_slow())
 
     def gone(self) -> None:
         """Its sender is gone, or the intake was closed over it."""
         self.let_go()
         if self._entry is not None and not self.is_answered:
-            self._shared.intake.gone(self._entry)
+            self._intake.gone(self._entry)
 
     def let_go(self) -> None:
         """Keep nothing of its body."""

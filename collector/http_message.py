@@ -1,7 +1,8 @@
 """OTLP requests and replies as HTTP/1.1 writes them: what a head asks for, and the bytes of a reply.
 
-`collector.http_protocol` asks on every connection. Replies are written as the request was: JSON if its media
-type is application/json, protobuf in every other case, also for an unknown media type.
+`collector.http_exchange` asks of every request, `collector.http_protocol` has replies written. They are
+written as the request was: JSON if its media type is application/json, protobuf in every other case, also for
+an unknown media type.
 """
 
 from __future__ import annotations

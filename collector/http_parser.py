@@ -40,14 +40,14 @@ class Sink(Protocol):
         """Some of its body."""
 
     def request_ends(self) -> None:
-        """All of it was told."""
+        """All of it has come."""
 
     def request_breaks(self, outcome: Outcome) -> None:
         """It cannot be read on, nor can anything after it."""
 
 
 class RequestParser:
-    """Of one connection. Once stopped it tells of no other request: only of bodies, and where they end."""
+    """Of one connection. Once stopped it tells of no other head: only of bodies, and where requests end."""
 
     def __init__(self, sink: Sink, max_header_bytes: int) -> None:
         self._sink = sink
@@ -56,16 +56,16 @@ class RequestParser:
         self._url = b""
         self._fields: list[Field] = []
         self._overhead_bytes = 0
-        """What came in a row that was no body: heads, trailers, what stands beside the length of a chunk."""
+        """What came in a row that was no body: empty lines, heads, trailers, what stands beside chunks'
+        lengths."""
         self.is_in_head = False
-        self._is_in_body = False
         self.is_stopped = False
 
     def feed(self, data: bytes) -> None:
         """Take what was read; raises nothing."""
         self._overhead_bytes += len(data)
         self._parse(data)
-        if (self.is_in_head or self._is_in_body) and self._overhead_bytes > self._max_header_bytes:
+        if self._overhead_bytes > self._max_header_bytes:
             self._break(self._large_headers())
 
     def stop(self) -> None:
@@ -73,10 +73,11 @@ class RequestParser:
         self.is_stopped = True
 
     def close(self) -> None:
-        """The connection is gone. llhttp knows this parser and this one knows it: without a word what they
-        hold would stay in memory until somebody looks for such rings."""
+        """The connection is gone; nothing is told any more. llhttp, this and the sink know each other: what
+        they hold would stay in memory until somebody looks for such rings."""
         self.stop()
         self._llhttp = None
+        del self._sink
 
     def _parse(self, data: bytes) -> None:
         while self._llhttp is not None:
@@ -140,7 +141,7 @@ class RequestParser:
             if refusal is not None:
                 self._break(refusal)
             return
-        self.is_in_head, self._is_in_body = False, True
+        self.is_in_head = False
         self._overhead_bytes = 0
         keeps_alive = self._llhttp.should_keep_alive() and self._llhttp.get_http_version() != "1.0"
         head = Head(self._llhttp.get_method(), _path_of(self._url), _headers_of(self._fields))
@@ -151,10 +152,9 @@ class RequestParser:
         self._sink.body_comes(body)
 
     def on_message_complete(self) -> None:
-        if self._llhttp is None or self._llhttp.should_upgrade():
+        if self._llhttp is None or (self._llhttp.should_upgrade() and not self.is_stopped):
             return
         self._overhead_bytes = 0
-        self._is_in_body = False
         self._sink.request_ends()
 
 

@@ -13,16 +13,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
 from collector.door import Transport
 from collector.http_deadline import Deadline
-from collector.http_exchange import Exchange, Sender, Shared
-from collector.http_message import Head
+from collector.http_exchange import Exchange, Sender
+from collector.http_message import Head, Writer
 from collector.http_parser import RequestParser
+from collector.intake import Intake
+from collector.peers import Peers
 from collector.replies import Kind, Outcome
+from collector.settings import CollectorSettings
 from collector.tls.certificate import CERTIFICATE
 from collector.tls.seldom import Mistaken
 
@@ -34,6 +38,17 @@ SPARE_CONNECTIONS = 64
 # costs a thousand times the bytes it came in.
 _MAX_QUEUED = 16
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all connections of a listener have in common."""
+
+    settings: CollectorSettings
+    intake: Intake
+    writer: Writer
+    peers: Peers
+    mistaken: Mistaken
 
 
 class Connections:
@@ -79,6 +94,7 @@ class HttpConnection(asyncio.Protocol):
     def __init__(self, shared: Shared, connections: Connections) -> None:
         self._shared = shared
         self._settings = shared.settings
+        self._intake = shared.intake
         self._connections = connections
         self._parser = RequestParser(self, shared.settings.max_header_bytes)
         self._deadline = Deadline()
@@ -101,7 +117,7 @@ class HttpConnection(asyncio.Protocol):
         self._connections.enter(self)
         count = len(self._connections)
         if count > self._settings.max_connections + SPARE_CONNECTIONS:
-            shared.intake.turn_away(None, Transport.HTTP, Outcome(Kind.OVERLOADED))
+            self._intake.turn_away(None, Transport.HTTP, Outcome(Kind.OVERLOADED))
             self._hang_up()
             return
         peer = transport.get_extra_info("peername")
@@ -172,13 +188,14 @@ class HttpConnection(asyncio.Protocol):
         self._deadline.end()
         if refusal is None and self._is_crowded:
             refusal = Outcome(Kind.OVERLOADED, "too many connections; send this request again later")
-        self._parsing = exchange = Exchange(self._shared, head, keeps_alive=keeps_alive, refusal=refusal)
+        exchange = Exchange(self._settings, self._intake, head, keeps_alive=keeps_alive, refusal=refusal)
+        self._parsing = exchange
         if self._current is None:
             self._begin(exchange)
             return
         self._queue.append(exchange)
         if len(self._queue) > _MAX_QUEUED:
-            self._shared.intake.turn_away(None, Transport.HTTP, Outcome(Kind.OVERLOADED))
+            self._intake.turn_away(None, Transport.HTTP, Outcome(Kind.OVERLOADED))
             self._hang_up()
         else:
             self._read_or_not()
@@ -224,7 +241,7 @@ class HttpConnection(asyncio.Protocol):
             return
         if broken is not None:
             self._queue.remove(broken)
-        last = Exchange(self._shared, None, keeps_alive=False, refusal=outcome)
+        last = Exchange(self._settings, self._intake, None, keeps_alive=False, refusal=outcome)
         if self._current is None:
             self._begin(last)
         else:

@@ -60,7 +60,7 @@ class ApiProtocol(HttpToolsProtocol):
             self._mistaken = None  # what comes first is all that matters
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > MAX_HEAD_BYTES:
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.transport.abort()
 
     def on_message_begin(self) -> None:

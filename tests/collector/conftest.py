@@ -166,6 +166,7 @@ class FakeSpool:
         if self.fail is not None:
             raise self.fail
         future: Future[int] = Future()
+        future.set_running_or_notify_cancel()  # as the real spool's
         self.stored.append((signal, tenant, body, items))
         self.received_ns.append(received_ns)
         if self.hold:
@@ -200,7 +201,6 @@ class FakeSpool:
     def release(self) -> None:
         self.hold = False
         while self.held:
-            # As the real spool does it: a cancelled future is its caller's mistake.
             self.held.pop().set_result(1)
 
     def names(self) -> list[str]:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from collector import handling
 from collector.codecs import Encoding
 from ingest.signals import Signal
-from support.http_wire import CHUNKED, HEAD, ONE_SPAN, POST, answer, closed, dripped
+from support.http_wire import CHUNKED, LINES, ONE_SPAN, POST, answer, closed, dripped
 
 
 async def test_a_connection_is_used_again(receivers: Any) -> None:
@@ -53,7 +53,7 @@ async def test_head_has_no_body(receivers: Any) -> None:
 
 async def test_100_continue_is_sent_when_the_body_is_wanted(receivers: Any) -> None:
     reader, writer = await receivers.connect()
-    writer.write(HEAD + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(ONE_SPAN))
+    writer.write(LINES + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(ONE_SPAN))
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(ONE_SPAN)
     assert (await answer(reader))[0] == 200
@@ -62,7 +62,7 @@ async def test_100_continue_is_sent_when_the_body_is_wanted(receivers: Any) -> N
 
 async def test_100_continue_is_not_sent_when_it_is_not(receivers: Any) -> None:
     reader, writer = await receivers.connect()
-    writer.write(HEAD + b"expect: 100-continue\r\ncontent-length: 99999999999\r\n\r\n")
+    writer.write(LINES + b"expect: 100-continue\r\ncontent-length: 99999999999\r\n\r\n")
     status, headers, _ = await answer(reader)
     assert (status, headers["connection"]) == (413, "close")
     assert await closed(reader)
@@ -75,10 +75,10 @@ async def test_100_continue_is_not_sent_when_it_is_not(receivers: Any) -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
         b"HELLO\r\n\r\n",
         b"POST /v1/traces HTTP/1.1\r\nbad header\r\n\r\n",
-        HEAD + b"content-length: -1\r\n\r\n",
-        HEAD + b"content-length: 99999999999999999999999\r\n\r\n",
-        HEAD + b"content-length: 5\r\ncontent-length: 6\r\n\r\n",
-        HEAD + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
+        LINES + b"content-length: -1\r\n\r\n",
+        LINES + b"content-length: 99999999999999999999999\r\n\r\n",
+        LINES + b"content-length: 5\r\ncontent-length: 6\r\n\r\n",
+        LINES + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
         b"POST /\xff HTTP/1.1\r\nhost: x\r\n\r\n",
     ],
     ids=["tls", "words", "header", "negative", "overflow", "two lengths", "length and chunked", "not ascii"],
@@ -98,7 +98,7 @@ async def test_what_is_not_http_is_400_with_a_status(receivers: Any, garbage: by
 
 async def test_a_broken_chunk_is_400(receivers: Any) -> None:
     reader, writer = await receivers.connect()
-    writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n")
+    writer.write(LINES + b"transfer-encoding: chunked\r\n\r\nzz\r\n")
     assert (await answer(reader))[0] == 400
     assert await closed(reader)
     writer.close()
@@ -134,7 +134,7 @@ async def test_headers_above_the_limit_are_431(start_receivers: Any, shape: str,
 async def test_what_follows_a_body_without_end_is_431(start_receivers: Any, tail: bytes, path: bytes) -> None:
     receivers = await start_receivers(max_header_bytes=4096)
     reader, writer = await receivers.connect()
-    head = HEAD.replace(b"/v1/traces", path) + b"transfer-encoding: chunked\r\n\r\n"
+    head = LINES.replace(b"/v1/traces", path) + b"transfer-encoding: chunked\r\n\r\n"
     writer.write(head + b"%x\r\n%s\r\n" % (len(ONE_SPAN), ONE_SPAN))
     if path == b"/nowhere":
         assert (await answer(reader))[0] == 404
@@ -211,7 +211,7 @@ async def test_an_idle_connection_is_closed(start_receivers: Any) -> None:
 async def test_a_slow_body_is_503_and_the_sender_comes_back(start_receivers: Any, drips: bool) -> None:
     receivers = await start_receivers(body_timeout_s=0.3)
     reader, writer = await receivers.connect()
-    writer.write(HEAD + b"content-length: 1000\r\n\r\n\x0a")
+    writer.write(LINES + b"content-length: 1000\r\n\r\n\x0a")
     reply = asyncio.create_task(answer(reader))
     status, headers, body = await (dripped(writer, b"\x00", reply) if drips else reply)
     assert (status, headers["retry-after"]) == (503, "5")
@@ -231,7 +231,7 @@ async def test_a_slow_body_is_503_and_the_sender_comes_back(start_receivers: Any
 async def test_a_refused_body_is_read_away_and_the_connection_used_again(receivers: Any) -> None:
     reader, writer = await receivers.connect()
     body = b"x" * 300_000
-    for head in (HEAD.replace(b"/v1/traces", b"/nowhere"), HEAD.replace(b"POST", b"PUT")):
+    for head in (LINES.replace(b"/v1/traces", b"/nowhere"), LINES.replace(b"POST", b"PUT")):
         writer.write(head + b"content-length: %d\r\n\r\n" % len(body))
         assert (await answer(reader))[0] in (404, 405)  # answered before the body came
         writer.write(body)
@@ -259,7 +259,7 @@ async def test_an_unread_body_that_never_ends_closes_the_connection(start_receiv
 async def test_an_unread_body_that_drips_closes_the_connection(start_receivers: Any) -> None:
     receivers = await start_receivers(body_timeout_s=0.2)
     reader, writer = await receivers.connect()
-    writer.write(HEAD.replace(b"/v1/traces", b"/nowhere") + b"content-length: 100000\r\n\r\n")
+    writer.write(LINES.replace(b"/v1/traces", b"/nowhere") + b"content-length: 100000\r\n\r\n")
     assert (await answer(reader))[0] == 404
     assert await dripped(writer, b"x", asyncio.create_task(closed(reader)))
     writer.close()
@@ -268,7 +268,7 @@ async def test_an_unread_body_that_drips_closes_the_connection(start_receivers: 
 async def test_a_413_reaches_a_sender_that_writes_first(start_receivers: Any) -> None:
     receivers = await start_receivers(max_wire_bytes=2_000_000)
     reader, writer = await receivers.connect()
-    writer.write(HEAD + b"content-length: 3000000\r\n\r\n")
+    writer.write(LINES + b"content-length: 3000000\r\n\r\n")
     for _ in range(30):
         writer.write(b"x" * 100_000)
         await writer.drain()
@@ -284,7 +284,7 @@ async def test_stated_lengths_without_bodies_do_not_block_the_others(start_recei
     waiting = []
     for _ in range(8):  # together they state four times the budget
         reader, writer = await receivers.connect()
-        writer.write(HEAD + b"expect: 100-continue\r\ncontent-length: 10000\r\n\r\n")
+        writer.write(LINES + b"expect: 100-continue\r\ncontent-length: 10000\r\n\r\n")
         waiting.append(reader)
     for reader in waiting:  # all of them are let in
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -294,7 +294,7 @@ async def test_stated_lengths_without_bodies_do_not_block_the_others(start_recei
 
 async def test_a_sender_that_hangs_up_is_forgotten(receivers: Any) -> None:
     _, writer = await receivers.connect()
-    writer.write(HEAD + b"content-length: 1000\r\n\r\nx")
+    writer.write(LINES + b"content-length: 1000\r\n\r\nx")
     await writer.drain()
     await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 1)
     writer.close()
@@ -361,7 +361,7 @@ UPGRADES = {
 async def test_an_upgrade_is_ignored_and_the_body_stored(
     receivers: Any, upgrade: str, framing: str, cut: str
 ) -> None:
-    head = HEAD + UPGRADES[upgrade]
+    head = LINES + UPGRADES[upgrade]
     if framing == "length":
         head, body = head + b"content-length: %d\r\n\r\n" % len(ONE_SPAN), ONE_SPAN
     else:
@@ -395,7 +395,7 @@ async def test_an_upgrade_among_pipelined_requests_loses_nothing(receivers: Any)
 
 async def test_an_upgrade_may_wait_for_100_continue(receivers: Any) -> None:
     reader, writer = await receivers.connect()
-    head = HEAD + UPGRADES["h2c"] + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(ONE_SPAN)
+    head = LINES + UPGRADES["h2c"] + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(ONE_SPAN)
     writer.write(head)
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(ONE_SPAN)
@@ -418,6 +418,8 @@ async def test_an_upgrade_does_not_get_around_the_header_limit(start_receivers: 
     reader, writer = await receivers.connect()
     writer.write(POST.replace(b"host: x", b"host: x\r\nconnection: upgrade\r\nupgrade: " + b"y" * 5000))
     assert (await answer(reader))[0] == 431
+    # All of it was read, so nobody need wait for the sender to close.
+    await receivers.until(lambda: receivers.http.connections == 0)
     writer.close()
     assert receivers.spool.stored == []
 
@@ -514,7 +516,7 @@ async def test_a_request_that_arrives_while_stopping_is_503(receivers: Any) -> N
 
 async def test_stop_hangs_up_on_senders_that_do_not_finish(receivers: Any) -> None:
     reader, writer = await receivers.connect()
-    writer.write(HEAD + b"content-length: 1000\r\n\r\nx")
+    writer.write(LINES + b"content-length: 1000\r\n\r\nx")
     await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 1)
     await asyncio.wait_for(receivers.stop(0.1), 5)
     assert await closed(reader)

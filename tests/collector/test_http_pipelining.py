@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from structlog.testing import capture_logs
 
 from collector import http_exchange
 from collector.http_message import Writer
-from support.http_wire import CHUNKED, HEAD, ONE_SPAN, POST, closed, dripped, status
+from support.http_wire import CHUNKED, LINES, ONE_SPAN, POST, SIZED, closed, dripped, status
 
 
 async def nothing_comes(reader: asyncio.StreamReader, seconds: float = 0.1) -> bool:
@@ -54,7 +56,7 @@ async def test_headers_are_not_late_while_the_answer_is_ours(start_receivers: An
     receivers = await start_receivers(header_timeout_s=0.1)
     receivers.spool.hold = True
     reader, writer = await receivers.connect()
-    writer.write(POST + HEAD)
+    writer.write(POST + LINES)
     assert await nothing_comes(reader, 0.3)
     receivers.spool.release()
     assert await status(reader) == 200
@@ -104,7 +106,7 @@ async def test_a_body_that_waited_is_held_to_its_limit(start_receivers: Any) -> 
 
 async def test_the_bytes_of_a_body_that_breaks_off_are_given_back(receivers: Any) -> None:
     reader, writer = await receivers.connect()
-    writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n")
+    writer.write(LINES + b"transfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n")
     await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 5)
     writer.write(b"zz\r\n")
     assert await status(reader) == 400
@@ -179,7 +181,7 @@ ENDS = {
     "refused, expected": POST.replace(b"/v1/traces", b"/no").replace(b"host", b"expect: 100-continue\r\nx"),
     "large headers": b"GET / HTTP/1.1\r\nx: " + b"y" * 5000 + b"\r\n\r\n",
     "broken": b"HELLO\r\n\r\n",
-    "broken in its body": HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+    "broken in its body": LINES + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
 }
 
 
@@ -226,7 +228,7 @@ async def test_answers_that_nobody_takes_do_not_hold_an_idle_connection(start_re
     writer.transport.abort()
 
 
-@pytest.mark.parametrize("last", [POST, POST[:-3], HEAD[:30]], ids=["in work", "half a body", "half a head"])
+@pytest.mark.parametrize("last", [POST, POST[:-3], LINES[:30]], ids=["in work", "half a body", "half a head"])
 async def test_answers_that_nobody_takes_do_not_hold_a_connection_that_was_half_closed(
     start_receivers: Any, last: bytes
 ) -> None:
@@ -297,7 +299,7 @@ async def test_a_body_in_tiny_chunks_takes_no_more_memory_than_it_says(receivers
 async def test_a_body_that_is_not_wanted_any_more_is_not_kept(start_receivers: Any, how: str) -> None:
     receivers = await start_receivers(body_timeout_s=0.3 if how == "is late" else 30)
     reader, writer = await receivers.connect()
-    writer.write(HEAD + b"content-length: 2000000\r\n\r\n" + b"x" * 1_000_000)
+    writer.write(LINES + b"content-length: 2000000\r\n\r\n" + b"x" * 1_000_000)
     await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 1_000_000)
     (connection,) = receivers.http._connections._open
     exchange = connection._current
@@ -306,9 +308,78 @@ async def test_a_body_that_is_not_wanted_any_more_is_not_kept(start_receivers: A
     else:
         writer.transport.abort()
         await receivers.until(lambda: receivers.http.connections == 0)
-        assert connection._parser._llhttp is None
     assert exchange._body == b""
     assert receivers.count("lowtide_collector_inflight_bytes") == 0
+    writer.close()
+
+
+async def test_a_connection_that_is_gone_leaves_no_ring_behind(receivers: Any) -> None:
+    """With headers of some kilobytes each, many a second, the search for rings comes too late."""
+    reader, writer = await receivers.connect()
+    writer.write(POST)
+    assert await status(reader) == 200
+    (connection,) = receivers.http._connections._open
+    left = weakref.ref(connection)
+    del connection
+    gc.disable()
+    try:
+        writer.close()
+        await receivers.until(lambda: receivers.http.connections == 0)
+        await receivers.until(lambda: left() is None)
+    finally:
+        gc.enable()
+
+
+async def test_what_is_no_body_is_counted_for_each_request_by_itself(start_receivers: Any) -> None:
+    """A trailer, heads and the beginning of a body, read at once: each of them is small."""
+    receivers = await start_receivers(max_header_bytes=2048)
+    reader, writer = await receivers.connect()
+    chunk, end = b"%x\r\n%s\r\n" % (len(ONE_SPAN), ONE_SPAN), b"0\r\n\r\n"
+    head = CHUNKED[:-2] + b"x: " + b"y" * 1000 + b"\r\n\r\n"
+    writer.write(CHUNKED + chunk)
+    await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == len(ONE_SPAN))
+    writer.write(end + head + end + head)
+    assert [await status(reader) for _ in range(2)] == [200, 200]
+    writer.write(chunk + end)
+    assert await status(reader) == 200
+    writer.close()
+
+
+async def test_heads_that_come_in_pieces_are_counted_for_each_request_by_itself(start_receivers: Any) -> None:
+    receivers = await start_receivers(max_header_bytes=2048)
+    reader, writer = await receivers.connect()
+    for _ in range(3):
+        for piece in (LINES + b"x: " + b"y" * 600, b"y" * 600 + b"\r\n", SIZED):
+            writer.write(piece)
+            await asyncio.sleep(0.01)
+        assert await status(reader) == 200
+    writer.close()
+
+
+async def test_empty_lines_are_bounded_too(start_receivers: Any) -> None:
+    receivers = await start_receivers(max_header_bytes=2048)
+    reader, writer = await receivers.connect()
+    writer.write(b"\r\n" * 20 + POST)
+    assert await status(reader) == 200
+    writer.write(b"\r\n" * 3000)
+    assert await status(reader) == 431
+    assert await closed(reader)
+    writer.close()
+
+
+async def test_nothing_puts_off_the_end_of_a_connection(start_receivers: Any) -> None:
+    """Neither a sender that begins and leaves off to take its answers, nor one that sends on."""
+    receivers = await start_receivers(header_timeout_s=0.3, body_timeout_s=30)
+    reader, writer = await receivers.connect()
+    (connection,) = receivers.http._connections._open
+    writer.write(LINES.replace(b"host: x", b"connection: close") + b"content-length: 1000000\r\n")
+    writer.write(b"content-type: text/plain\r\n\r\n")
+    assert await status(reader) == 415
+    connection.pause_writing()
+    connection.resume_writing()
+    writer.write(b"x" * 1000)
+    connection.pause_writing()
+    await receivers.until(lambda: receivers.http.connections == 0)
     writer.close()
 
 

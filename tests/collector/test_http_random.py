@@ -15,15 +15,16 @@ from typing import Any
 import pytest
 
 from support import faults
-from support.http_wire import BODY, CHUNKED, HEAD, ONE_SPAN
+from support.http_wire import CHUNKED, LINES, ONE_SPAN, SIZED
 
-NOWHERE = HEAD.replace(b"/v1/", b"/v9/")
+NOWHERE = LINES.replace(b"/v1/", b"/v9/")
 REQUESTS = [
-    HEAD + BODY, HEAD + BODY, HEAD + BODY, HEAD + b"connection: close\r\n" + BODY,
-    HEAD.replace(b"1.1", b"1.0") + BODY, HEAD + b"expect: 100-continue\r\n" + BODY,
-    NOWHERE + BODY, NOWHERE + b"expect: 100-continue\r\n" + BODY,
-    HEAD + b"connection: upgrade\r\nupgrade: h2c\r\n" + BODY,
-    HEAD + b"content-length: 9000\r\n\r\n" + b"x" * 9000, HEAD + b"content-length: 4\r\n\r\n\xff\xff\xff\xff",
+    LINES + SIZED, LINES + SIZED, LINES + SIZED, LINES + b"connection: close\r\n" + SIZED,
+    LINES.replace(b"1.1", b"1.0") + SIZED, LINES + b"expect: 100-continue\r\n" + SIZED,
+    NOWHERE + SIZED, NOWHERE + b"expect: 100-continue\r\n" + SIZED,
+    LINES + b"connection: upgrade\r\nupgrade: h2c\r\n" + SIZED,
+    LINES + b"content-length: 9000\r\n\r\n" + b"x" * 9000,
+    LINES + b"content-length: 4\r\n\r\n\xff\xff\xff\xff",
     CHUNKED + b"".join(b"1\r\n%c\r\n" % byte for byte in ONE_SPAN) + b"0\r\nx: y\r\n\r\n",
     CHUNKED + b"5000\r\n" + b"x" * 0x5000 + b"\r\n0\r\n\r\n", CHUNKED + b"5\r\nabcde\r\nzz\r\n",
     CHUNKED + b"1\r\na\r\n0\r\nx: " + b"y" * 3000 + b"\r\n\r\n",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from collector.admission import Lease
 from collector.codecs import Encoding
 from collector.door import Arrival, Caller, Form, OpenDoor, Transport
 from collector.errors import BadRequestError
-from collector.handling import Wire
+from collector.handling import Wire, _on_disk
 from collector.intake import Entry, Intake
 from collector.refusals import (
     ForbiddenError,
@@ -32,6 +33,7 @@ from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolFailedError, SpoolFullError
+from ingest.spool.records import Receipt
 
 
 def arrival(**changed: Any) -> Arrival:
@@ -245,6 +247,14 @@ async def test_cancelling_gives_the_bytes_back_and_leaves_the_spool_alone(
     assert setup.count("inflight_bytes") == 0
     assert setup.count("items_accepted_total", signal="traces") == (0 if phase == "reading" else 1)
     assert setup.count("requests_total", signal="traces", transport="http", code="cancelled") == 1
+
+
+async def test_a_disk_that_was_told_to_leave_off_ends_the_wait() -> None:
+    stored: Future[int] = Future()
+    waiting = _on_disk(Receipt(stored, is_resend=False, reply=None))
+    stored.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(waiting, 10)
 
 
 def test_a_disk_that_answers_after_the_loop_has_ended_disturbs_nobody(

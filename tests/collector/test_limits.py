@@ -26,6 +26,7 @@ from collector.refusals import OverloadedError, OverShareError, TooFastError
 from collector.settings import MIB, CollectorSettings
 from ingest.signals import Signal
 from ingest.spool.errors import SpoolDiskLowError, SpoolFailedError, SpoolFullError
+from support.http_wire import LINES
 
 SEED = 1
 
@@ -142,8 +143,7 @@ async def test_what_would_not_fit_is_refused_before_it_is_read(start_receivers: 
     receivers = await start_receivers(max_body_bytes=MIB, max_wire_bytes=MIB, max_inflight_bytes=2 * MIB)
     held = receivers.intake._admission.lease(MIB + 1, "default")
     _, writer = connection = await receivers.connect()
-    writer.write(b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n")
-    writer.write(b"content-length: %d\r\n\r\n" % MIB)
+    writer.write(LINES + b"content-length: %d\r\n\r\n" % MIB)
     assert (await connection[0].readline()).startswith(b"HTTP/1.1 503")
     held.close()
 

@@ -19,6 +19,7 @@ from lowtide.tokens.file import FILE_NAME
 from lowtide.tokens.live import LiveTokens
 from lowtide.tokens.token import Scope, id_of, mint
 from support import tokens
+from support.http_wire import LINES
 
 PATH = "/v1/traces"
 TRACES = Signal.TRACES
@@ -253,10 +254,7 @@ async def test_a_revoked_token_ends_on_open_connections(
 async def test_the_answer_comes_before_the_body(guarded: Any) -> None:
     """60 MB are announced and none of them sent: nothing is waited for, nothing is held."""
     reader, writer = await guarded.connect()
-    writer.write(
-        b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf\r\n"
-        b"content-length: 60000000\r\n\r\n"
-    )
+    writer.write(LINES + b"content-length: 60000000\r\n\r\n")
 
     assert b" 401 " in await reader.readline()
     assert guarded.count("lowtide_collector_inflight_bytes") == 0

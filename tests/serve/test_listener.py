@@ -32,8 +32,8 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(api_protocol, "HEAD_TIMEOUT_S", 0.3)
+async def port(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> AsyncIterator[int]:
+    monkeypatch.setattr(api_protocol, "HEAD_TIMEOUT_S", getattr(request, "param", 0.3))
     listener = ApiListener(echo, "127.0.0.1", 0)
     listener.bind()
     await listener.start()
@@ -83,6 +83,7 @@ LINE = b"x: " + b"y" * 4096 + b"\r\n"
 TRAILERS = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nx: "
 
 
+@pytest.mark.parametrize("port", [60], indirect=True)
 @pytest.mark.parametrize(
     ("begun", "piece"),
     [(GET, LINE), (TRAILERS, LINE), (TRAILERS, b"y" * 4096)],
@@ -96,6 +97,35 @@ async def test_headers_and_trailers_may_not_be_longer_than_any_need(
     writer.write(begun)
     await pushed(writer, piece, 200)
     assert await asyncio.wait_for(answered(reader), 20) == b""
+    writer.close()
+
+
+async def test_what_comes_in_pieces_is_counted_for_each_request_by_itself(port: int) -> None:
+    """Heads of two requests are longer than a head may be, and so is a body; none of that is one head."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\nx: "
+    for _ in range(2):
+        for piece in (head + b"y" * 20_000, b"y" * 20_000 + b"\r\n\r\n", *[b"b" * 25_000] * 4):
+            writer.write(piece)
+            await asyncio.sleep(0.02)
+        assert await answered(reader) == b"HTTP/1.1 200 OK 100000"
+    writer.close()
+
+
+@pytest.mark.parametrize("port", [60], indirect=True)
+async def test_the_beginning_of_a_head_counts(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /?" + b"q" * 60_000)
+    await asyncio.sleep(0.05)
+    writer.write(b"q" * 6_000)
+    assert await asyncio.wait_for(answered(reader), 20) == b""
+    writer.close()
+
+
+async def test_a_broken_head_is_told_so_however_long(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET + b"x y: " + b"z" * 200_000)
+    assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 400")
     writer.close()
 
 

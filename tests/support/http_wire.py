@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 ONE_SPAN = b"\x0a\x07\x12\x05\x12\x03\x2a\x01a"
 """A request with one span, whose name is "a"."""
-HEAD = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
-CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
-BODY = b"content-length: %d\r\n\r\n" % len(ONE_SPAN) + ONE_SPAN
+LINES = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
+CHUNKED = LINES + b"transfer-encoding: chunked\r\n\r\n"
+SIZED = b"content-length: %d\r\n\r\n" % len(ONE_SPAN) + ONE_SPAN
 """What follows a head."""
-POST = HEAD + BODY
+POST = LINES + SIZED
 
 
 async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
