@@ -166,8 +166,54 @@ def test_the_work_stops_when_the_budget_does() -> None:
             raise OverloadedError("full")
 
     with pytest.raises(OverloadedError):
-        inflate(Encoding.GZIP, gzip.compress(bytes(20 * MIB)), limit_bytes=64 * MIB, grow=refuse_the_third)
+        inflate(Encoding.ZSTD, zstd.compress(bytes(20 * MIB)), limit_bytes=64 * MIB, grow=refuse_the_third)
     assert pieces == 3
+
+
+def test_what_gzip_says_it_takes_is_asked_for_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> bytearray:
+        raise AssertionError
+
+    monkeypatch.setattr(codecs.deflate, "gzip_decompress", never)
+    asked: list[int] = []
+
+    def refuse(size_bytes: int) -> None:
+        asked.append(size_bytes)
+        raise OverloadedError("full")
+
+    with pytest.raises(OverloadedError):
+        inflate(Encoding.GZIP, gzip.compress(bytes(20 * MIB)), limit_bytes=64 * MIB, grow=refuse)
+    assert asked == [20 * MIB]
+
+
+@given(st.lists(st.binary(max_size=50) | st.sampled_from([b"a", b"a" * 3000]), min_size=1, max_size=4))
+def test_members_of_gzip_are_one_body(parts: list[bytes]) -> None:
+    """Also such as are alike, or of one size."""
+    wire = b"".join(gzip.compress(part) for part in parts)
+    assert inflate(Encoding.GZIP, wire, limit_bytes=MIB, grow=ignore) == b"".join(parts)
+
+
+ONE = gzip.compress(b"a" * 3000, mtime=0)
+WRONG_SIZES = (0, 1, 2999, 3001, 10_000, 2**32 - 1)
+BAD_ENDS = {
+    "its end again": ONE + ONE[-8:], "its size again": ONE + ONE[-4:], "a byte": ONE + b"x",
+    "zeros": ONE + bytes(20), "another checksum": ONE[:-8] + bytes(4) + ONE[-4:], "cut off": ONE[:-1],
+    **{f"size {size}": ONE[:-4] + size.to_bytes(4, "little") for size in WRONG_SIZES},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wire", BAD_ENDS.values(), ids=BAD_ENDS.keys())
+def test_gzip_that_does_not_end_as_it_should_is_refused(wire: bytes) -> None:
+    with pytest.raises(BadRequestError):
+        inflate(Encoding.GZIP, wire, limit_bytes=MIB, grow=ignore)
+
+
+def test_a_size_that_cannot_be_is_not_asked_for() -> None:
+    asked: list[int] = []
+    wire = ONE[:-4] + (40 * MIB).to_bytes(4, "little")
+    with pytest.raises(BadRequestError):
+        inflate(Encoding.GZIP, wire, limit_bytes=64 * MIB, grow=asked.append)
+    assert sum(asked) <= 3000
 
 
 @pytest.mark.parametrize("name", COMPRESSED)
@@ -175,8 +221,8 @@ def test_no_piece_is_larger_than_a_step(name: str) -> None:
     encoding, encode = ENCODERS[name]
     pieces: list[int] = []
     inflate(encoding, encode(SAMPLES["zeros"]), limit_bytes=8 * MIB, grow=pieces.append)
-    # A snappy block states its length, which is compared with the limit before it is decompressed at once.
-    assert max(pieces) <= (8 * MIB if name == "snappy block" else codecs.STEP_BYTES)
+    # These state their length, which is compared with the limit before they are decompressed at once.
+    assert max(pieces) <= (8 * MIB if name in ("gzip", "snappy block") else codecs.STEP_BYTES)
 
 
 class TestSnappy:
