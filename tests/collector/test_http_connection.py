@@ -414,12 +414,13 @@ async def test_an_upgrade_in_http_1_0_keeps_its_version(receivers: Any) -> None:
 
 
 async def test_an_upgrade_does_not_get_around_the_header_limit(start_receivers: Any) -> None:
-    receivers = await start_receivers(max_header_bytes=4096)
+    receivers = await start_receivers(max_header_bytes=4096, header_timeout_s=60)
     reader, writer = await receivers.connect()
     writer.write(POST.replace(b"host: x", b"host: x\r\nconnection: upgrade\r\nupgrade: " + b"y" * 5000))
     assert (await answer(reader))[0] == 431
     # All of it was read, so nobody need wait for the sender to close.
-    await receivers.until(lambda: receivers.http.connections == 0)
+    async with asyncio.timeout(10):
+        await receivers.until(lambda: receivers.http.connections == 0)
     writer.close()
     assert receivers.spool.stored == []
 

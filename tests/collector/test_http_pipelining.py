@@ -324,8 +324,8 @@ async def test_a_connection_that_is_gone_leaves_no_ring_behind(receivers: Any) -
     gc.disable()
     try:
         writer.close()
-        await receivers.until(lambda: receivers.http.connections == 0)
-        await receivers.until(lambda: left() is None)
+        async with asyncio.timeout(10):
+            await receivers.until(lambda: receivers.http.connections == 0 and left() is None)
     finally:
         gc.enable()
 
