@@ -108,7 +108,8 @@ def _stated_bytes(wire: bytes) -> int:
 
 
 def inflate(encoding: Encoding, wire: bytes, *, limit_bytes: int, grow: Callable[[int], None]) -> bytes:
-    """Decompress `wire` as a whole; `grow` is told of every piece and may raise to stop the work.
+    """Decompress `wire` as a whole; `grow` is told of every byte once, as it comes or before, and may raise to
+    stop the work.
 
     Raises TooLargeError above `limit_bytes`, BadRequestError for broken, truncated or trailing data.
     Holds at most the limit and a step, and for a moment twice that while the pieces are joined.
@@ -117,7 +118,15 @@ def inflate(encoding: Encoding, wire: bytes, *, limit_bytes: int, grow: Callable
         if len(wire) > limit_bytes:
             raise _too_large(limit_bytes)
         return wire
-    if encoding is Encoding.GZIP and (body := _one_member(wire, limit_bytes, grow)):
+    held = 0
+
+    def hold(size_bytes: int) -> None:
+        nonlocal held
+        if size_bytes > held:
+            grow(size_bytes - held)
+            held = size_bytes
+
+    if encoding is Encoding.GZIP and (body := _one_member(wire, limit_bytes, hold)):
         return body
     total = 0
     pieces = []
@@ -125,12 +134,12 @@ def inflate(encoding: Encoding, wire: bytes, *, limit_bytes: int, grow: Callable
         total += len(piece)
         if total > limit_bytes:
             raise _too_large(limit_bytes)
-        grow(len(piece))
+        hold(total)
         pieces.append(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _one_member(wire: bytes, limit_bytes: int, grow: Callable[[int], None]) -> bytes:
+def _one_member(wire: bytes, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
     """The body of one member of gzip that is as large as it says, as nearly all are; else nothing, and then
     whoever decompresses it in steps sees what it is.
 
@@ -141,7 +150,7 @@ def _one_member(wire: bytes, limit_bytes: int, grow: Callable[[int], None]) -> b
     size_bytes = _stated_bytes(wire)
     if size_bytes > min(limit_bytes, _BEST_RATIO * len(wire)):
         return b""
-    grow(size_bytes)
+    hold(size_bytes)
     try:
         body = deflate.gzip_decompress(wire, size_bytes)
     except (deflate.DeflateError, ValueError):
