@@ -153,7 +153,7 @@ class RequestParser:
 
     def on_message_complete(self) -> None:
         if self._llhttp is None or (self._llhttp.should_upgrade() and not self.is_stopped):
-            return
+            return  # it has not even begun; stopped, it will not come again, and all of it was read
         self._overhead_bytes = 0
         self._sink.request_ends()
 

@@ -3,8 +3,8 @@ receivers call `Intake.serve`, or its steps; `collector.handling` does what is d
 
 A success is returned only after the spool says the body is on disk. The trap is cancellation: a gRPC
 client's deadline cancels the handler at any await. From the moment a body has been read it is therefore
-handled in a task of its own, so that its bytes stay counted, its items are counted once, and the
-spool's future is never cancelled under the spool's feet.
+handled in a task of its own, so that its bytes stay counted until they are on disk, and its items are counted
+once.
 """
 
 from __future__ import annotations

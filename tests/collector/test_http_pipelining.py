@@ -106,7 +106,7 @@ async def test_a_body_that_waited_is_held_to_its_limit(start_receivers: Any) -> 
 
 async def test_the_bytes_of_a_body_that_breaks_off_are_given_back(receivers: Any) -> None:
     reader, writer = await receivers.connect()
-    writer.write(LINES + b"transfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n")
+    writer.write(CHUNKED + b"5\r\nabcde\r\n")
     await receivers.until(lambda: receivers.count("lowtide_collector_inflight_bytes") == 5)
     writer.write(b"zz\r\n")
     assert await status(reader) == 400
@@ -181,7 +181,7 @@ ENDS = {
     "refused, expected": POST.replace(b"/v1/traces", b"/no").replace(b"host", b"expect: 100-continue\r\nx"),
     "large headers": b"GET / HTTP/1.1\r\nx: " + b"y" * 5000 + b"\r\n\r\n",
     "broken": b"HELLO\r\n\r\n",
-    "broken in its body": LINES + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+    "broken in its body": CHUNKED + b"zz\r\n",
 }
 
 
