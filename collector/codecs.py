@@ -108,8 +108,8 @@ def _stated_bytes(wire: bytes) -> int:
 
 
 def inflate(encoding: Encoding, wire: bytes, *, limit_bytes: int, grow: Callable[[int], None]) -> bytes:
-    """Decompress `wire` as a whole; `grow` is told of every byte once, as it comes or before, and may raise to
-    stop the work.
+    """Decompress `wire` as a whole; `grow` is told of every byte once, when it comes or before, and may raise
+    to stop the work.
 
     Raises TooLargeError above `limit_bytes`, BadRequestError for broken, truncated or trailing data.
     Holds at most the limit and a step, and for a moment twice that while the pieces are joined.
