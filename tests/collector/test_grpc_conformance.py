@@ -272,24 +272,33 @@ async def test_as_many_messages_arrive_at_a_time_as_have_room_in_the_budget(
     start_receivers: Any, make_request: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A message is in memory as a whole before its bytes can be counted."""
+    calls: list[int] = []
     reading: list[int] = []
-    most: list[int] = []
-    read = grpc_server._Export._read
+    gate = asyncio.Event()
 
-    async def watched(*args: Any) -> Any:
-        reading.append(1)
-        most.append(len(reading))
-        await asyncio.sleep(0.001)
-        try:
-            return await read(*args)
-        finally:
-            reading.pop()
+    class Watched(Turns):
+        """Lets nobody read to the end until the gate opens, and nobody lose patience."""
 
-    monkeypatch.setattr(grpc_server._Export, "_read", watched)
+        def __init__(self, count: int) -> None:
+            super().__init__(count, patience_s=60, wait_s=60)
+
+        async def take(self, read: Any) -> Any:
+            async def watched() -> Any:
+                reading.append(1)
+                await gate.wait()
+                return await read()
+
+            calls.append(1)
+            return await super().take(watched)
+
+    monkeypatch.setattr(grpc_server, "Turns", Watched)
     receivers = await start_receivers(max_wire_bytes=10_000, max_body_bytes=10_000, max_inflight_bytes=30_000)
     body = make_request(Signal.TRACES, ["a"])
-    assert await asyncio.gather(*(receivers.export(Signal.TRACES, body) for _ in range(40))) == [b""] * 40
-    assert max(most) == 3
+    exports = asyncio.gather(*(receivers.export(Signal.TRACES, body) for _ in range(12)))
+    await receivers.until(lambda: len(calls) == 12)
+    assert len(reading) == 3
+    gate.set()
+    assert await exports == [b""] * 12
 
 
 async def test_exactly_one_message_is_taken(receivers: Any, make_request: Any) -> None:
