@@ -21,6 +21,7 @@ from ingest.spool.records import request_digest
 from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
 from ingest.store.errors import StoreUnavailableError
+from support.waiting import PATIENCE_S, until
 
 SMALL = SpoolSettings(segment_bytes=64 * 1024, limit_bytes=1024 * 1024, group_commit_ms=0)
 BATCH = LoaderSettings(interval_ms=0, retry_max_s=0.01, batch_bytes=128 * 1024)
@@ -59,7 +60,8 @@ def fill(spool: Spool, first: int) -> int:
 
 
 class AwayStore:
-    """Away until told otherwise. Once it is back, what `between` does comes after each insert."""
+    """Away until told otherwise. Once it is back, what it refused comes first, since nothing can be trimmed
+    before that is stored; and what `between` does comes after each insert."""
 
     def __init__(self) -> None:
         self.back = threading.Event()
@@ -67,16 +69,23 @@ class AwayStore:
         self.stored: list[bytes] = []
         self.batches: list[int] = []
         self.between: Any = lambda: None
-        self._one_by_one = threading.Lock()
+        self._refused: set[int] = set()
+        self._one_by_one = threading.Condition()
 
     def insert(self, signal: Signal, batch_id: int, token: str, requests: list[Any]) -> None:
         self.asked.release()
-        if not self.back.is_set():
-            raise StoreUnavailableError("away")
         with self._one_by_one:
+            if not self.back.is_set():
+                self._refused.add(batch_id)
+                raise StoreUnavailableError("away")
+            assert self._one_by_one.wait_for(
+                lambda: not self._refused or batch_id in self._refused, PATIENCE_S
+            )
             self.stored += [request.body[:6] for request in requests]
             self.batches.append(sum(len(request.body) for request in requests))
             self.between()
+            self._refused.discard(batch_id)
+            self._one_by_one.notify_all()
 
     def holds(self, signal: Signal, batch_id: int) -> bool:
         return False
@@ -111,8 +120,7 @@ def test_a_full_spool_drains_in_order_while_more_is_taken(small: Spool, at_once:
 
     store.between = trim_and_take
     store.back.set()
-    while pipe.status.error or len(store.stored) < refused:
-        assert store.asked.acquire(timeout=30)
+    until(lambda: not pipe.status.error and len(store.stored) >= refused)
     drain.set()
     thread.join(30)
     assert not pipe.status.failed
