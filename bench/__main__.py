@@ -28,7 +28,7 @@ BENCHMARKS = {
 SHOWN = {
     "durable_per_s", "queryable_per_s", "requests_per_s", "ack_p99_ms", "server_peak_mib",
     "cpu_us", "server_cpu_us", "insert_cpu_us", "insert_us", "with_merges_cpu_us",
-    "rows_merged", "busy", "read_p50_ms",
+    "alone_cpu_ms", "rows_merged", "busy", "read_p50_ms",
     "bytes_per_span", "of_1x", "put_off_per_s", "copy_and_merge_s",
     "body_mib", "expected_mib", "taken_mib", "of_expected", *layout.QUESTIONS,
 }  # fmt: skip

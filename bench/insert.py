@@ -1,5 +1,6 @@
 """What inserting costs the processor, without a network and without a spool: batches as large as the loader
-makes them, once with merges held back, once with all that follow.
+makes them, once with merges held back, once with all that follow. And what a request costs that is inserted
+by itself, which is planning and little else.
 
     python -m bench.insert LOAD ITEMS [hold]    one of them, in this process; prints JSON
 
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from bench.at_hand import AtHand
@@ -33,6 +35,9 @@ from ingest.unfolded import unfolded_bytes
 ITEMS_A_SECOND: Final = 100_000
 _QUIET_S: Final = 1.0
 """Merges follow one another; after so long without one there is none to come."""
+_TIMES_ALONE: Final = 21
+_ALONE: Final = 1_000_000
+"""Batches with these numbers are single requests."""
 
 
 def measure(seconds: float) -> dict[str, Any]:
@@ -48,10 +53,12 @@ def measure(seconds: float) -> dict[str, Any]:
             "insert_cpu_us": held["cpu_us"],
             "insert_us": held["took_us"],
             "with_merges_cpu_us": merged["cpu_us"],
+            "alone_cpu_ms": held["alone_cpu_ms"],
             "rows_merged": merged["rows_merged"],
         }
     return {
-        "what": f"{items:,} items inserted, batch after batch; microseconds an item, of CPU and of time",
+        "what": f"{items:,} items inserted, batch after batch; microseconds an item, of CPU and of time;"
+        " alone: milliseconds of CPU for one request, inserted by itself",
         "items": items,
         "settings": "defaults",
         "loads": loads,
@@ -88,14 +95,27 @@ def _one(load: Load, items: int, *, holds_merges: bool) -> dict[str, Any]:
             if not holds_merges:
                 _wait_for_merges(session)
             used_s = time.process_time() - used_s
+            alone_s = _alone(writer, load, batches[0][0])
             merged = session.rows("SELECT value FROM system.events WHERE event = 'MergedRows'")
             writer.close()
     return {
         "batches": len(batches),
         "cpu_us": round(1e6 * used_s / count, 2),
         "took_us": round(1e6 * took_s / count, 2),
+        "alone_cpu_ms": round(1e3 * alone_s),
         "rows_merged": round(merged[0][0] / count, 2) if merged else 0,
     }
+
+
+def _alone(writer: OtlpWriter, load: Load, body: bytes) -> float:
+    """Seconds of CPU for a request by itself, the middle of some."""
+    took_s = []
+    for number in range(_TIMES_ALONE):
+        request = Request("default", time.time_ns(), body)
+        began_s = time.process_time()
+        writer.insert(load.signal, _ALONE + number, f"alone {number}", [request])
+        took_s.append(time.process_time() - began_s)
+    return median(took_s)
 
 
 def _batches(load: Load, items: int) -> Iterator[list[bytes]]:

@@ -1,4 +1,4 @@
 mapFromArrays(
-    CAST($1.key, 'Array(LowCardinality(String))'),
-    arrayMap(any -> ${value_text(any)}, $1.value)
+    CAST(${$1.key}, 'Array(LowCardinality(String))'),
+    arrayMap(any -> ${value_text(any)}, ${$1.value})
 )

@@ -33,6 +33,8 @@ def test_values_and_fragments() -> None:
     assert "FROM a_table" in several
     assert "arrayJoin(its_scopes)" in several
     assert "AS its_records" in several
+    assert render("${span.status.code}", {}) == "tupleElement(tupleElement(span, 'status'), 'code')"
+    assert "CAST(tupleElement(event, 'key')," in render("${attribute_map(event)}", {})
 
 
 @pytest.mark.parametrize("text", ["${nothing}", "${nothing(x)}"])

@@ -1,17 +1,13 @@
 CREATE MATERIALIZED VIEW IF NOT EXISTS workloads_of_metrics_mv TO workloads AS
+WITH
+    arrayMax(${point_times}) AS seen_ns,
+    ${time(seen_ns)} AS seen_at
 SELECT
     ${workload_keys},
     min(seen_at) AS first_seen_at,
     max(seen_at) AS last_seen_at,
     argMaxState(resource, seen_at) AS attributes
-FROM
-(
-    SELECT
-        *,
-        ${newest_point} AS seen_ns,
-        ${time(seen_ns)} AS seen_at
-    FROM metric_resources
-)
+FROM metric_resources
 WHERE seen_ns > 0
 GROUP BY
     ${workload_keys}

@@ -1,2 +1,0 @@
-CREATE MATERIALIZED VIEW IF NOT EXISTS metric_volume_of_histogram_mv TO telemetry_volume_1h AS
-${metric_volume(histogram_points)}
