@@ -12,7 +12,6 @@ server, so settings are given per session or per call, never as a statement.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -83,9 +82,6 @@ _ALWAYS: Final[Settings] = {
     # cannot compute the index's lambda there.
     "query_plan_direct_read_from_text_index": 0,
 }
-_ALLOCATOR: Final = ("JE_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:0")
-"""The embedded engine's allocator gives memory back after half a second and not after some. Batch follows
-batch in other threads, each with memory of its own, and that would add up: to 200 MiB at full load."""
 _CONNECT_TIMEOUT_S: Final = 5
 _ANSWER_TIMEOUT_S: Final = 300
 _VERSION_TAIL: Final = " (version "
@@ -270,7 +266,6 @@ def _quoted(value: str | int) -> str:
 def _client(target: Target, database: str, settings: dict[str, Any]) -> Client:
     common: dict[str, Any] = {"database": database, "settings": settings, "tz_mode": "aware"}
     if isinstance(target, Embedded):
-        os.environ.setdefault(*_ALLOCATOR)  # read as the engine is loaded, which the driver does
         return clickhouse_connect.get_client(interface="chdb", path=str(target.directory.resolve()), **common)
     return _server_client(target, common)
 

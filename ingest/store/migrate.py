@@ -34,9 +34,13 @@ MERGED_AT_ONCE = 10
 """Parts of like size that a merge waits for. Each merge costs a span nearly as much as inserting it did; with
 ten, a row is merged twice until it lies in a part of ten million."""
 
+ONE_FILE_BYTES = 128 << 20
+"""Parts of less, not compressed, keep their columns in one file, as all does that an insert writes: a batch
+of spans has some 55 MB. Otherwise it were 137 files, each written through memory of its own."""
+
 _TABLE_SETTINGS = (
     f"non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}, ttl_only_drop_parts = 1,"
-    f" min_parts_to_merge_at_once = {MERGED_AT_ONCE}"
+    f" min_parts_to_merge_at_once = {MERGED_AT_ONCE}, min_bytes_for_wide_part = {ONE_FILE_BYTES}"
 )
 _RETENTION = re.compile(
     r"CREATE TABLE IF NOT EXISTS (?P<table>\w+).*\nTTL (?P<ttl>[^\n]+ \+ INTERVAL (?P<days>\d+) DAY)",
