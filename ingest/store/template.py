@@ -15,7 +15,7 @@ from functools import cache, reduce
 from importlib.resources import files
 
 _PLACEHOLDER = re.compile(r"\$\{([a-z_0-9]+)(?:\(([^(){}]*)\)|((?:\.[a-z_0-9]+)+))?\}")
-_MAX_DEPTH = 8
+_MAX_DEPTH = 12
 
 
 def render(text: str, values: Mapping[str, str]) -> str:

@@ -23,6 +23,6 @@ FROM
         ${histogram.aggregation_temporality} AS temporality,
         false AS is_monotonic,
         arrayJoin(${histogram.data_points}) AS point
-    FROM metrics
+    FROM distributions
     WHERE notEmpty(${histogram.data_points})
 )

@@ -28,6 +28,6 @@ FROM
         ${exponential_histogram.aggregation_temporality} AS temporality,
         false AS is_monotonic,
         arrayJoin(${exponential_histogram.data_points}) AS point
-    FROM metrics
+    FROM distributions
     WHERE notEmpty(${exponential_histogram.data_points})
 )

@@ -20,6 +20,6 @@ FROM
         0 AS temporality,
         false AS is_monotonic,
         arrayJoin(${summary.data_points}) AS point
-    FROM metrics
+    FROM distributions
     WHERE notEmpty(${summary.data_points})
 )
