@@ -1,6 +1,6 @@
 Array(Tuple(
         attributes ${key_values},
-        text_keys LowCardinality(String), text_values String,
+        ${plain_lists},
         size_bytes UInt32,
         start_time_unix_nano UInt64,
         time_unix_nano UInt64,

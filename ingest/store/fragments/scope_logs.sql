@@ -7,7 +7,7 @@ Array(Tuple(
         severity_text String,
         body ${any_value},
         attributes ${key_values},
-        text_keys LowCardinality(String), text_values String,
+        ${plain_lists},
         size_bytes UInt32,
         flags UInt32,
         trace_id String,

@@ -10,7 +10,7 @@ Array(Tuple(
         start_time_unix_nano UInt64,
         end_time_unix_nano UInt64,
         attributes ${key_values},
-        text_keys LowCardinality(String), text_values String,
+        ${plain_lists},
         size_bytes UInt32,
         events Array(Tuple(time_unix_nano UInt64, name String, attributes ${key_values})),
         links Array(Tuple(trace_id String, span_id String, trace_state String, attributes ${key_values})),

@@ -172,15 +172,32 @@ def test_a_request_that_cannot_be_walked_is_left_as_it_is(signal: Signal, data: 
     REQUESTS[signal].FromString(after)
 
 
-@pytest.mark.parametrize("size", [1, 126, 127, 128, 16_383, 16_384, 2_097_152])
+@pytest.mark.parametrize("size", [0, 1, 126, 127, 128, 16_383, 16_384, 2_097_152])
 def test_lengths_of_any_size_are_written_right(size: int) -> None:
     request = ExportTraceServiceRequest()
     made = request.resource_spans.add().scope_spans.add().spans.add()
-    made.attributes.add(key="k" * size, value=AnyValue(string_value="v" * size))
+    key = "k" * max(1, size)
+    made.attributes.add(key=key, value=AnyValue(string_value="v" * size))
 
     after = ExportTraceServiceRequest.FromString(plain(Signal.TRACES, request.SerializeToString()))
 
-    assert pairs(after.resource_spans[0].scope_spans[0].spans[0]) == [("k" * size, "v" * size)]
+    assert pairs(after.resource_spans[0].scope_spans[0].spans[0]) == [(key, "v" * size)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("", "v"), (f"a{BETWEEN}", "v"), ("k", BETWEEN), ("k", f"v{BETWEEN}w")]
+)
+def test_what_would_be_two_or_none_in_a_list_stays(key: str, value: str) -> None:
+    request = ExportTraceServiceRequest()
+    made = request.resource_spans.add().scope_spans.add().spans.add()
+    for each in ("first", key, "last"):
+        made.attributes.add(key=each, value=AnyValue(string_value=value if each == key else "v"))
+
+    after = ExportTraceServiceRequest.FromString(plain(Signal.TRACES, request.SerializeToString()))
+
+    [span] = after.resource_spans[0].scope_spans[0].spans
+    assert pairs(span) == [("first", "v"), ("last", "v")]
+    assert [(left.key, left.value.string_value) for left in span.attributes] == [(key, value)]
 
 
 def test_what_is_too_long_is_left_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS otlp_traces
     lowtide_tenant String,
     lowtide_received_ns UInt64,
     resource_spans Array(Tuple(
-        resource Tuple(attributes ${key_values}, text_keys LowCardinality(String), text_values String),
+        resource Tuple(attributes ${key_values}, ${plain_lists}),
         scope_spans ${scope_spans},
         schema_url String))
 )

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS otlp_logs
     lowtide_tenant String,
     lowtide_received_ns UInt64,
     resource_logs Array(Tuple(
-        resource Tuple(attributes ${key_values}, text_keys LowCardinality(String), text_values String),
+        resource Tuple(attributes ${key_values}, ${plain_lists}),
         scope_logs ${scope_logs},
         schema_url String))
 )
