@@ -31,6 +31,12 @@ venv: $(DEV) ## Install everything for development into .venv, if anything has c
 run: $(RUNTIME) ## Install, start Lowtide with the demo company, and print the first cost table
 	$(BIN)/lowtide quickstart $(ARGS)
 
+.PHONY: tools
+tools: ## On Debian: unpack the peers of the tests into .tools; installed, they would start as services
+	mkdir -p .tools
+	cd .tools && apt-get download --quiet prometheus && dpkg-deb -x prometheus_*.deb .
+	rm .tools/*.deb
+
 .PHONY: test
 test: $(DEV) lint ## Run every check and test
 	$(BIN)/python -m pytest -n 2 $(ARGS)
@@ -46,7 +52,7 @@ SEED := $(SEED)
 FAULT_TESTS := tests/serve/test_kills.py tests/serve/test_full_disk.py tests/serve/test_clock_jumps.py \
 	tests/serve/test_bad_input.py tests/serve/test_resends.py tests/serve/test_power_failure.py \
 	tests/ingest/spool tests/ingest/loader tests/ingest/store/test_faults.py tests/ingest/store/test_views_fuzz.py \
-	tests/collector/check tests/collector/test_otlp_json.py tests/collector/test_codecs.py \
+	tests/collector/check tests/collector/remote_write tests/collector/test_otlp_json.py tests/collector/test_codecs.py \
 	tests/collector/test_bombs.py tests/collector/test_grpc_abuse.py tests/collector/test_guided_fuzz.py \
 	tests/collector/test_http_random.py
 

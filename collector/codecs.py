@@ -41,13 +41,15 @@ _BEST_RATIO = 1032
 
 
 class Encoding(StrEnum):
-    """A content encoding we read."""
+    """A content encoding we read. What OTLP's senders call snappy may be framed; remote write has blocks
+    only."""
 
     IDENTITY = "identity"
     GZIP = "gzip"
     ZSTD = "zstd"
     DEFLATE = "deflate"
     SNAPPY = "snappy"
+    SNAPPY_BLOCK = "snappy block"
     LZ4 = "lz4"
 
 
@@ -177,6 +179,8 @@ def _pieces(encoding: Encoding, wire: bytes, limit_bytes: int) -> Iterable[bytes
             return _frames(_ZstdFrame, wire, "zstd", several=True)
         case Encoding.LZ4:
             return _frames(_Lz4Frame, wire, "lz4", several=True)
+        case Encoding.SNAPPY_BLOCK:
+            return [snappy.block(wire, limit_bytes)]
         case _:
             return snappy.pieces(wire, limit_bytes)
 

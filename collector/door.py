@@ -27,10 +27,18 @@ class Transport(StrEnum):
 
 
 class Form(StrEnum):
-    """How a request and therefore its reply is written; the value is the media type."""
+    """How a request and therefore its reply is written: the media type of OTLP, the message of remote
+    write."""
 
     PROTOBUF = "application/x-protobuf"
     JSON = "application/json"
+    WRITE_1 = "prometheus.WriteRequest"
+    WRITE_2 = "io.prometheus.write.v2.Request"
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it is remote write, whose messages are named beside the media type."""
+        return self in (Form.WRITE_1, Form.WRITE_2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""What is done with a body that was read: decompress, look, check, store. `collector.intake` has one.
+"""What is done with a body that was read: decompress, translate, look, check, store. `collector.intake` has
+one.
 
 Little work is done on the event loop, where handing it to a thread would cost more; the rest in threads.
 """
@@ -9,16 +10,17 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.admission import Lease
 from collector.check.series import SeriesLimit
 from collector.codecs import Encoding, expected_bytes, inflate
 from collector.door import Arrival, Form
 from collector.errors import BadRequestError
-from collector.needs import Check, CheckResult, Look, Spool
+from collector.needs import Check, CheckResult, Look, Spool, Translate, TranslatedResult
 from collector.outcomes import spool_kind_of
 from collector.refusals import TooLargeError
+from collector.remote_write.counting import written_in
 from collector.replies import Kind, Outcome, kept, outcome_of
 from collector.settings import CollectorSettings
 from collector.telemetry import SERIES, Telemetry
@@ -55,11 +57,16 @@ class Seen:
     """What a look at a body says."""
 
     body: bytes
+    """OTLP, or the sender's own words as long as it is not."""
+    came_bytes: int = 0
+    """Decompressed, before it was translated."""
     digest: bytes = b""
     before: Receipt | None = None
     """It was received before; then it is not looked at again."""
     checked: CheckResult | None = None
     """None: that takes a closer look."""
+    translated: TranslatedResult | None = None
+    """Of remote write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,7 @@ class Handling:
         look: Look,
         check: Check,
         from_json: Callable[[Signal, bytes], bytes],
+        from_write: Translate,
         series: SeriesLimit | None,
     ) -> None:
         self._settings = settings
@@ -97,6 +105,7 @@ class Handling:
         self._look = look
         self._check = check
         self._from_json = from_json
+        self._from_write = from_write
         self._telemetry = telemetry
         self._series = series
         self._threads = ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="collector")
@@ -111,15 +120,22 @@ class Handling:
             body = inflate(wire.encoding, wire.data, limit_bytes=limit_bytes, grow=lease.grow)
             if not body:
                 return Seen(body)
+            size = len(body)
             digest = request_digest(arrival.signal, received.tenant, _written(arrival), body)
             before = self._spool.recall(arrival.signal, digest)
             if before is not None or arrival.form is Form.JSON:
-                return Seen(body, digest, before)
-            return Seen(body, digest, None, self._look(arrival.signal, body, now_ns=received.at_ns))
+                return Seen(body, size, digest, before)
+            translated = None
+            if arrival.form.is_write:
+                translated = self._from_write(arrival.form, body, now_ns=received.at_ns, grow=lease.grow)
+                body = translated.body
+            checked = self._look(arrival.signal, body, now_ns=received.at_ns) if body else None
+            return Seen(body, size, digest, None, checked, translated)
 
         limit_bytes = self._settings.max_body_bytes
         small_bytes = min(self._settings.inline_bytes, limit_bytes)
-        if expected_bytes(wire.encoding, wire.data) <= small_bytes:
+        # The first translation may have to be compiled.
+        if expected_bytes(wire.encoding, wire.data) <= small_bytes and not arrival.form.is_write:
             try:
                 return work(small_bytes)
             except TooLargeError:
@@ -132,12 +148,15 @@ class Handling:
         signal = received.arrival.signal
         checked = await self._checked(received, seen)
         if seen.before is not None:
-            return await self._known(seen.before)
+            return _as_told(received.arrival.form, await self._known(seen.before))
         if checked is None:
-            return Outcome(Kind.OK)
+            return _as_told(received.arrival.form, self._of_nothing(signal, seen.translated))
         if self._series is not None and signal is Signal.METRICS and checked.items:
             checked = await self._within(self._series, received.tenant, checked)
-        return await self._stored(received, checked, seen.digest)
+        outcome = Outcome(Kind.OK, checked.reason or checked.warning, checked.rejected)
+        if seen.translated is not None:
+            outcome = await self._with_translation(outcome, checked, seen.translated)
+        return _as_told(received.arrival.form, await self._stored(received, checked, seen.digest, outcome))
 
     def close(self) -> None:
         """Let the threads go; what they have begun they end."""
@@ -152,8 +171,31 @@ class Handling:
             checked = await asyncio.get_running_loop().run_in_executor(
                 self._slow_thread, self._closely, arrival, body, received.at_ns
             )
-        self._telemetry.decoded(arrival.signal, arrival.transport, len(body))
+        self._telemetry.decoded(arrival.signal, arrival.transport, seen.came_bytes)
         return checked
+
+    def _of_nothing(self, signal: Signal, translated: TranslatedResult | None) -> Outcome:
+        """The outcome of a request in which there is nothing to store."""
+        if translated is None:
+            return Outcome(Kind.OK)
+        self._telemetry.checked(signal, 0, translated.refused)
+        return Outcome(Kind.OK, translated.reason, translated.refused)
+
+    async def _with_translation(
+        self, outcome: Outcome, checked: CheckResult, translated: TranslatedResult
+    ) -> Outcome:
+        """The outcome of a check and of the translation before it."""
+        self._telemetry.checked(Signal.METRICS, 0, translated.refused)
+        written = translated.written
+        if checked.rejected:
+            loop = asyncio.get_running_loop()
+            written = await loop.run_in_executor(self._slow_thread, written_in, checked.body)
+        return replace(
+            outcome,
+            message="; ".join(filter(None, [translated.reason, outcome.message])),
+            rejected=outcome.rejected + translated.refused,
+            written=written,
+        )
 
     def _closely(self, arrival: Arrival, body: bytes, now_ns: int) -> CheckResult | None:
         """Check what a look did not settle."""
@@ -181,10 +223,11 @@ class Handling:
             checked.dropped, checked.hashed, limited,
         )  # fmt: skip
 
-    async def _stored(self, received: Received, checked: CheckResult, digest: bytes) -> Outcome:
-        """Put it on disk and say what was done with it."""
+    async def _stored(
+        self, received: Received, checked: CheckResult, digest: bytes, outcome: Outcome
+    ) -> Outcome:
+        """Put it on disk; the outcome if that succeeds, or what it was when this request came first."""
         signal = received.arrival.signal
-        outcome = Outcome(Kind.OK, checked.reason or checked.warning, checked.rejected)
         if not checked.items:
             self._count(signal, checked)
             return outcome
@@ -239,6 +282,11 @@ def _written(arrival: Arrival) -> str:
     one."""
     key = arrival.headers.get(KEY_HEADER, "")
     return f"{arrival.form} {key}" if key else arrival.form
+
+
+def _as_told(form: Form, outcome: Outcome) -> Outcome:
+    """Remote write knows no success of a part (Remote-Write 2.0, "Partial Write")."""
+    return replace(outcome, kind=Kind.PARTIAL) if form.is_write and outcome.rejected else outcome
 
 
 def _on_disk(receipt: Receipt) -> asyncio.Future[None]:

@@ -1,8 +1,8 @@
-"""OTLP requests and replies as HTTP/1.1 writes them: what a head asks for, and the bytes of a reply.
+"""Requests and replies as HTTP/1.1 writes them: what a head asks for, and the bytes of a reply.
 
 `collector.http_exchange` asks of every request, `collector.http_protocol` has replies written. They are
-written as the request was: JSON if its media type is application/json, protobuf in every other case, also for
-an unknown media type.
+written as the request was: OTLP's in JSON if its media type is application/json, in protobuf in every other
+case, also for an unknown media type; those of remote write as its specification has it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ from collector.codecs import ACCEPTED_ENCODINGS, Encoding, encoding_named
 from collector.door import Form
 from collector.later import Later
 from collector.refusals import UnsupportedTypeError
+from collector.remote_write.replies import write_reply
 from collector.replies import Kind, Outcome, http_reply
 from collector.settings import CollectorSettings
 from ingest.signals import Signal
 
 Field = tuple[bytes, bytes]
 """Name and value of a header."""
-PATHS = {f"/v1/{signal}": signal for signal in Signal}
-_FORMS = {form.value: form for form in Form}
+WRITE_PATH = "/api/v1/write"
+_OTLP_PATHS = {f"/v1/{signal}": signal for signal in Signal}
+PATHS = _OTLP_PATHS | {WRITE_PATH: Signal.METRICS}
+_OTLP_FORMS = {form.value: form for form in Form if not form.is_write}
+_WRITE_FORMS = {form.value.lower(): form for form in Form if form.is_write}
 _CLOSE = (b"connection", b"close")
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
@@ -47,12 +51,23 @@ class Head:
     @property
     def form(self) -> Form:
         """How to answer, whatever the request turns out to be."""
-        return _FORMS.get(self._media_type(), Form.PROTOBUF)
+        return self.stated_form or (Form.WRITE_1 if self.is_write else Form.PROTOBUF)
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it is sent to where remote write is received."""
+        return self.path == WRITE_PATH
 
     @property
     def stated_form(self) -> Form | None:
-        """How the body is written; None if that is nothing we read."""
-        return _FORMS.get(self._media_type())
+        """How the body is written; None if that is nothing we read. Remote write without a media type, or
+        without the message's name, is of version 1."""
+        media_type, parameters = self._content_type()
+        if not self.is_write:
+            return _OTLP_FORMS.get(media_type)
+        if media_type not in ("", Form.PROTOBUF.value):
+            return None
+        return _WRITE_FORMS.get(parameters.get("proto", Form.WRITE_1.value.lower()))
 
     @property
     def stated_bytes(self) -> int:
@@ -64,9 +79,11 @@ class Head:
         """Whether the body comes only after "100 Continue" (RFC 9110 10.1.1)."""
         return "100-continue" in self.headers.get("expect", "").lower()
 
-    def _media_type(self) -> str:
-        """Without its parameters."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+    def _content_type(self) -> tuple[str, dict[str, str]]:
+        """The media type and its parameters, in lower case."""
+        media_type, *rest = self.headers.get("content-type", "").lower().split(";")
+        pairs = (parameter.partition("=") for parameter in rest)
+        return media_type.strip(), {name.strip(): value.strip().strip('"') for name, _, value in pairs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +109,41 @@ def target_of(head: Head, settings: CollectorSettings) -> Target:
     """What a request asks for. Raises EarlyRefusal for all that its line and headers rule out."""
     signal = head.signal
     if signal is None:
-        raise EarlyRefusal(Kind.NOT_FOUND, f"nothing is here; OTLP is received at {', '.join(PATHS)}")
+        where = f"OTLP is received at {', '.join(_OTLP_PATHS)}, Prometheus remote write at {WRITE_PATH}"
+        raise EarlyRefusal(Kind.NOT_FOUND, f"nothing is here; {where}")
     if head.method != b"POST":
-        raise EarlyRefusal(Kind.BAD_METHOD, "OTLP requests are sent with POST", (b"allow", b"POST"))
+        raise EarlyRefusal(Kind.BAD_METHOD, "requests are sent with POST", (b"allow", b"POST"))
     form = head.stated_form
     if form is None:
-        raise EarlyRefusal(Kind.UNSUPPORTED_TYPE, f"the content type must be {' or '.join(_FORMS)}")
-    try:
-        encoding = encoding_named(head.headers.get("content-encoding", ""))
-    except UnsupportedTypeError as error:
-        accepted = (b"accept-encoding", ACCEPTED_ENCODINGS.encode())
-        raise EarlyRefusal(Kind.UNSUPPORTED_TYPE, str(error), accepted) from error
+        raise EarlyRefusal(Kind.UNSUPPORTED_TYPE, f"the content type must be {_accepted_types(head)}")
+    encoding = _encoding_of(head)
     limit_bytes = settings.max_wire_bytes
     if encoding is Encoding.IDENTITY:
         limit_bytes = min(limit_bytes, settings.max_body_bytes)
     if head.stated_bytes > limit_bytes:
         raise EarlyRefusal(Kind.TOO_LARGE, too_large(limit_bytes))
     return Target(signal, form, encoding, limit_bytes)
+
+
+def _accepted_types(head: Head) -> str:
+    if not head.is_write:
+        return " or ".join(_OTLP_FORMS)
+    return " or ".join(f"{Form.PROTOBUF};proto={form}" for form in Form if form.is_write)
+
+
+def _encoding_of(head: Head) -> Encoding:
+    """How the body is compressed. Remote write is always snappy, said or not."""
+    named = head.headers.get("content-encoding", "")
+    if head.is_write:
+        if named.strip().lower() in ("", "snappy"):
+            return Encoding.SNAPPY_BLOCK
+        accepted = (b"accept-encoding", b"snappy")
+        raise EarlyRefusal(Kind.UNSUPPORTED_TYPE, "remote write is compressed with snappy", accepted)
+    try:
+        return encoding_named(named)
+    except UnsupportedTypeError as error:
+        accepted = (b"accept-encoding", ACCEPTED_ENCODINGS.encode())
+        raise EarlyRefusal(Kind.UNSUPPORTED_TYPE, str(error), accepted) from error
 
 
 def too_large(limit_bytes: int) -> str:
@@ -135,7 +170,10 @@ class Writer:
         this connection."""
         signal, form = (None, Form.PROTOBUF) if head is None else (head.signal, head.form)
         retry_after_s = self._later.seconds(outcome.retry_after_s) if outcome.codes.retry else 0
-        reply = http_reply(outcome, signal, form, retry_after_s=retry_after_s)
+        if form.is_write:
+            reply = write_reply(outcome, retry_after_s=retry_after_s)
+        else:
+            reply = http_reply(outcome, signal, form, retry_after_s=retry_after_s)
         lines = [_STATUS_LINES[reply.status], b"date: ", self._now(), b"\r\n"]
         for name, value in (*reply.headers, *headers, *((_CLOSE,) if closes else ())):
             lines += (name, b": ", value, b"\r\n")

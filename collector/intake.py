@@ -20,7 +20,7 @@ from collector.admission import Admission, Lease
 from collector.check.series import SeriesLimit
 from collector.door import Arrival, Caller, Door, Transport
 from collector.handling import Handling, Received, Wire
-from collector.needs import Check, Look, Spool
+from collector.needs import Check, Look, Spool, Translate
 from collector.outcomes import INTERNAL_ERROR, code_of, outcome_of_error
 from collector.rates import Rates
 from collector.refusals import SlowSenderError, StoppingError
@@ -56,6 +56,7 @@ class Intake:
         look: Look,
         check: Check,
         from_json: Callable[[Signal, bytes], bytes],
+        from_write: Translate,
         door: Door,
         telemetry: Telemetry,
         series: SeriesLimit | None = None,
@@ -73,8 +74,9 @@ class Intake:
         )
         self._rates = Rates(settings.tenant_bytes_per_s, settings.tenant_burst_bytes, clock=clock)
         self._handling = Handling(
-            settings, telemetry, spool=spool, look=look, check=check, from_json=from_json, series=series
-        )
+            settings, telemetry, spool=spool, look=look, check=check, series=series,
+            from_json=from_json, from_write=from_write,
+        )  # fmt: skip
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._stopping = False
         telemetry.watch(self._admission)
@@ -192,7 +194,7 @@ class Intake:
         size_bytes = len(wire.data)
         try:
             seen = await self._handling.look(received)
-            size_bytes = max(size_bytes, len(seen.body))
+            size_bytes = max(size_bytes, seen.came_bytes)
             return await self._handling.finish(received, seen)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
             return self._outcome_of(error, arrival, caller)

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
+from collector.door import Form
+from collector.replies import Written
 from ingest.signals import Signal
 from ingest.spool.records import Receipt
 
@@ -45,6 +48,35 @@ class CheckResult(Protocol):
     @property
     def hashed(self) -> int:
         """Attributes that were replaced by a digest."""
+
+
+class TranslatedResult(Protocol):
+    """What a translation says: an OTLP request, what is in it, and what was refused and why."""
+
+    @property
+    def body(self) -> bytes:
+        """OTLP protobuf; empty if nothing is left."""
+
+    @property
+    def written(self) -> Written:
+        """The elements in `body`."""
+
+    @property
+    def refused(self) -> int:
+        """Elements that are not in it."""
+
+    @property
+    def reason(self) -> str:
+        """Why, for the sender; empty if none was refused."""
+
+
+class Translate(Protocol):
+    """Makes OTLP of one remote write request. Raises BadRequestError or TooLargeError."""
+
+    def __call__(
+        self, form: Form, body: bytes, *, now_ns: int, grow: Callable[[int], None]
+    ) -> TranslatedResult:
+        """`grow` is told of memory before it is taken, and may raise. Called in a thread."""
 
 
 class Look(Protocol):

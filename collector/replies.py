@@ -27,13 +27,14 @@ from ingest.signals import Signal
 # A gRPC client reads 8 KiB of trailers by default; the message travels there twice, once in base64.
 MAX_ERROR_CHARS = 500
 MAX_PARTIAL_CHARS = 4000
-_REJECTED = struct.Struct("<Q")
+_KEPT = struct.Struct("<4Q")
 
 
 class Kind(StrEnum):
     """How a request ended."""
 
     OK = "ok"
+    PARTIAL = "partial"
     BAD_DATA = "bad_data"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
@@ -66,9 +67,11 @@ class Codes:
 # A body that came too slowly is 503 and not 408: nothing is wrong with the data, and OTLP senders drop what
 # is answered 408 (the retryable statuses are 429, 502, 503 and 504, and most SDKs and the Collector keep to
 # them). Closing without an answer is no better: not every SDK tries again after a broken connection.
+# Remote write has no partial success: what was refused must be told as a failure, which is not sent again.
 # Overload is 503 and not 429: it is ours, not this sender's doing. Too fast is 429: it is this tenant's.
 TABLE: dict[Kind, Codes] = {
     Kind.OK: Codes(200, grpc.StatusCode.OK),
+    Kind.PARTIAL: Codes(400, grpc.StatusCode.INVALID_ARGUMENT),
     Kind.BAD_DATA: Codes(400, grpc.StatusCode.INVALID_ARGUMENT),
     Kind.UNAUTHENTICATED: Codes(401, grpc.StatusCode.UNAUTHENTICATED),
     Kind.FORBIDDEN: Codes(403, grpc.StatusCode.PERMISSION_DENIED),
@@ -91,17 +94,30 @@ TABLE: dict[Kind, Codes] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """How many elements of a remote write request are stored, by sort."""
+
+    samples: int = 0
+    histograms: int = 0
+    exemplars: int = 0
+
+
+NOTHING_WRITTEN = Written()
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a request ended, in neither transport's words.
 
     `rejected` and a message with OK make a partial success. `retry_after_s` is set where it is known that
-    coming back before is in vain.
+    coming back before is in vain. Only remote write says what was `written`.
     """
 
     kind: Kind
     message: str = ""
     rejected: int = 0
     retry_after_s: int | None = None
+    written: Written = NOTHING_WRITTEN
 
     @property
     def codes(self) -> Codes:
@@ -130,17 +146,19 @@ class GrpcReply:
 
 def kept(outcome: Outcome) -> bytes:
     """A success in the form in which the spool keeps it, for whoever sends the same request again."""
-    if not outcome.rejected and not outcome.message:
+    written = outcome.written
+    if not outcome.rejected and not outcome.message and written == NOTHING_WRITTEN:
         return b""
-    message = _clean(outcome.message, MAX_PARTIAL_CHARS)
-    return _REJECTED.pack(outcome.rejected) + message.encode()
+    numbers = _KEPT.pack(outcome.rejected, written.samples, written.histograms, written.exemplars)
+    return numbers + clean(outcome.message, MAX_PARTIAL_CHARS).encode()
 
 
 def outcome_of(data: bytes) -> Outcome:
     """The outcome that was `kept`."""
     if not data:
         return Outcome(Kind.OK)
-    return Outcome(Kind.OK, data[_REJECTED.size :].decode(), *_REJECTED.unpack_from(data))
+    rejected, *written = _KEPT.unpack_from(data)
+    return Outcome(Kind.OK, data[_KEPT.size :].decode(), rejected, written=Written(*written))
 
 
 def http_reply(outcome: Outcome, signal: Signal | None, form: Form, *, retry_after_s: int) -> HttpReply:
@@ -173,7 +191,7 @@ def _success(outcome: Outcome, signal: Signal, form: Form) -> bytes:
     """
     if not outcome.rejected and not outcome.message:
         return b"" if form is Form.PROTOBUF else b"{}"
-    message = _clean(outcome.message, MAX_PARTIAL_CHARS)
+    message = clean(outcome.message, MAX_PARTIAL_CHARS)
     response: Message
     match signal:
         case Signal.TRACES:
@@ -193,7 +211,7 @@ def _success(outcome: Outcome, signal: Signal, form: Form) -> bytes:
 
 def _status(outcome: Outcome, retry_after_s: int) -> status_pb2.Status:
     """google.rpc.Status with BadRequest for bad data and RetryInfo for what may be sent again."""
-    message = _clean(outcome.message, MAX_ERROR_CHARS)
+    message = clean(outcome.message, MAX_ERROR_CHARS)
     status = status_pb2.Status(code=outcome.codes.grpc.value[0], message=message)
     if outcome.kind is Kind.BAD_DATA:
         details = error_details_pb2.BadRequest()
@@ -206,7 +224,7 @@ def _status(outcome: Outcome, retry_after_s: int) -> status_pb2.Status:
     return status
 
 
-def _clean(message: str, max_chars: int) -> str:
+def clean(message: str, max_chars: int) -> str:
     """Short enough, and always encodable: a message may quote what the sender wrote."""
     return message[:max_chars].encode("utf-8", "replace").decode()
 

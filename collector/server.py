@@ -32,6 +32,7 @@ from collector.intake import Intake
 from collector.listen import Endpoint, bound_socket, host_port
 from collector.needs import Spool
 from collector.otlp_json import request_from_json
+from collector.remote_write.translate import translate
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
 from collector.tls.gate import Tls
@@ -77,6 +78,7 @@ class OtlpServer:
                 scrubber=scrubber,
             ),
             from_json=partial(request_from_json, memory_bytes=settings.max_repair_bytes),
+            from_write=partial(translate, limit_bytes=settings.max_body_bytes),
             door=door or OpenDoor(),
             telemetry=telemetry,
             series=series_limit(settings),

@@ -30,10 +30,11 @@ def pieces(wire: bytes, limit_bytes: int) -> Iterator[bytes]:
     if wire.startswith(_STREAM_HEADER):
         yield from _framed(memoryview(wire))
     else:
-        yield _block(wire, limit_bytes)
+        yield block(wire, limit_bytes)
 
 
-def _block(wire: bytes | memoryview, limit_bytes: int) -> bytes:
+def block(wire: bytes | memoryview, limit_bytes: int) -> bytes:
+    """What one block says. Raises TooLargeError or BadRequestError."""
     try:
         stated_bytes: int = cramjam.snappy.decompress_raw_len(wire)
         if stated_bytes > limit_bytes:
@@ -76,7 +77,7 @@ def _chunk(kind: int, data: memoryview) -> bytes:
         raise _broken()
     content = data[4:]
     try:
-        out = _block(content, _CHUNK_BYTES) if kind == _COMPRESSED else bytes(content)
+        out = block(content, _CHUNK_BYTES) if kind == _COMPRESSED else bytes(content)
     except TooLargeError as error:
         raise _broken() from error
     if len(out) > _CHUNK_BYTES or _masked_crc32c(out) != int.from_bytes(data[:4], "little"):

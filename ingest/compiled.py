@@ -40,6 +40,11 @@ def part(function: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", njit(nogil=True, forceinline=True)(function))
 
 
+def routine(function: Callable[P, R]) -> Callable[P, R]:
+    """As `part`, for what is too large to be put into each of its callers."""
+    return cast("Callable[P, R]", njit(nogil=True)(function))
+
+
 def compiled(signature: str, function: Callable[P, R]) -> Callable[P, R]:
     """Machine code for `function`, from the cache on disk if there is a usable one.
 

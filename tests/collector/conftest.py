@@ -21,13 +21,15 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client import CollectorRegistry
 
-from collector.door import Door, OpenDoor
+from collector.door import Door, Form, OpenDoor
 from collector.errors import BadRequestError
 from collector.grpc_server import GrpcReceiver
 from collector.http import HttpListener
 from collector.intake import Intake
 from collector.later import Later
 from collector.listen import Endpoint, bound_socket
+from collector.remote_write.translate import Translated
+from collector.replies import Written
 from collector.server import series_limit
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
@@ -128,6 +130,14 @@ def fake_from_json(signal: Signal, body: bytes) -> bytes:
         return json_format.Parse(body, REQUESTS[signal]()).SerializeToString()
     except (json_format.ParseError, UnicodeDecodeError) as error:
         raise BadRequestError("the body is not OTLP JSON") from error
+
+
+def fake_from_write(form: Form, body: bytes, *, now_ns: int, grow: Callable[[int], None]) -> Translated:
+    """What is sent is OTLP already; a body of `refuse` is refused."""
+    grow(len(body))
+    if body == b"refuse":
+        return Translated(b"", Written(), 2, "both samples are refused")
+    return Translated(body, Written(3, 2, 1))
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -287,6 +297,7 @@ async def start_receivers() -> AsyncIterator[StartReceivers]:
             look=fake_look,
             check=fake_check,
             from_json=fake_from_json,
+            from_write=fake_from_write,
             door=door or OpenDoor(),
             telemetry=telemetry,
             series=series_limit(settings),
@@ -368,10 +379,11 @@ class Fakes:
     look: Any
     check: Any
     from_json: Any
+    from_write: Any
     until: Any
     door: Door | None = None
 
 
 @pytest.fixture
 def fakes() -> Fakes:
-    return Fakes(FakeSpool, fake_look, fake_check, fake_from_json, until)
+    return Fakes(FakeSpool, fake_look, fake_check, fake_from_json, fake_from_write, until)

@@ -16,7 +16,7 @@ from collector.codecs import Encoding
 from collector.door import Arrival, Caller, Form, OpenDoor, Transport
 from collector.handling import Wire
 from collector.intake import Intake
-from collector.replies import Kind, Outcome, kept, outcome_of
+from collector.replies import Kind, Outcome, Written, kept, outcome_of
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
 from ingest.signals import Signal
@@ -51,6 +51,7 @@ class Place:
             look=self._judged(fakes.look),
             check=self._judged(fakes.check),
             from_json=fakes.from_json,
+            from_write=fakes.from_write,
             door=self,
             telemetry=Telemetry(self.registry),
         )
@@ -199,11 +200,14 @@ async def test_a_reply_may_have_to_be_read(place: Any, on_disk: Any, outcome: An
         Outcome(Kind.OK, "a warning"),
         Outcome(Kind.OK, "", 2**40),
         Outcome(Kind.OK, "\ud800 ü" * 10, 1),
+        Outcome(Kind.OK, "why", 3, written=Written(2**40, 5, 6)),
+        Outcome(Kind.OK, written=Written(0, 0, 1)),
     ],
 )
 def test_what_was_answered_is_kept(outcome: Outcome) -> None:
     again = outcome_of(kept(outcome))
     assert (again.kind, again.rejected) == (outcome.kind, outcome.rejected)
+    assert again.written == outcome.written
     assert again.message == outcome.message.encode("utf-8", "replace").decode()
 
 

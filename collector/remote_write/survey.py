@@ -1,0 +1,414 @@
+"""The first look at a remote write request, compiled: which series can be stored, which of them share a job
+and an instance and so a resource, and of those which share a name and so a metric; how much memory the
+translation can take. `collector.remote_write.translate` calls it. The traps are those of
+`collector.remote_write.wire`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from collector.remote_write.histograms import CUSTOM_COUNT, SIZES, read_histogram
+from collector.remote_write.layout import (
+    AT,
+    BOUND,
+    END,
+    EXEMPLARS,
+    FIRST,
+    FIRST_LOST,
+    GAUGE,
+    GROUP,
+    HELP,
+    HISTOGRAMS,
+    INSTANCE_AT,
+    INSTANCE_SIZE,
+    JOB_AT,
+    JOB_SIZE,
+    KIND,
+    LAST,
+    LOST,
+    METRICS,
+    NAME_AT,
+    NAME_SIZE,
+    OF_ONE,
+    OLDER,
+    OLDER_METRIC,
+    POINTS,
+    POSITION,
+    RESOURCE,
+    RESOURCES,
+    SAMPLES,
+    SERIES,
+    SUM,
+    UNIT,
+)
+from collector.remote_write.wire import (
+    BAD_REFERENCE,
+    EMPTY,
+    MALFORMED,
+    MIXED,
+    NO_NAME,
+    NOT_UTF8,
+    PRIME,
+    Body,
+    Int,
+    Memory,
+    Numbers,
+    hashed,
+    is_text,
+    order_of,
+    own_label,
+    read_eight,
+    read_field,
+    read_labels,
+    read_signed,
+)
+from ingest.compiled import address_of, compiled, part, routine
+
+Count: TypeAlias = Callable[[Body, int], tuple[int, int, int]]
+Survey: TypeAlias = Callable[
+    [Body, int, int, Numbers, Numbers, Numbers, Numbers, Numbers, Numbers, Numbers, Numbers], bool
+]
+_COUNT_SIGNATURE: Final = "UniTuple(int64, 3)(Array(uint8, 1, 'C', True), int64)"
+_SURVEY_SIGNATURE: Final = (
+    "boolean(Array(uint8, 1, 'C', True), int64, uint64, int64[::1], int64[::1], int64[::1], int64[::1],"
+    " int64[::1], int64[::1], int64[::1], int64[::1])"
+)
+
+# Types of metrics.
+_COUNTER: Final = 1
+_CLASSIC_HISTOGRAM: Final = 3
+_SUMMARY: Final = 5
+_BUCKET: Final = np.uint64(int.from_bytes(b"\0_bucket", "little"))
+_COUNTED: Final = np.uint64(int.from_bytes(b"_count", "little"))
+
+
+def count(body: Body, version: int) -> tuple[int, int, int]:
+    """How many series, symbols and entries of metadata there are; the first is negative if the body cannot be
+    read, and then is where, less one, negated."""
+    memory = address_of(body)
+    end = len(body)
+    at = series = symbols = metadata = 0
+    while at < end:
+        start = at
+        number, wire, _, _, at = read_field(memory, at, end)
+        if at < 0:
+            return -1 - start, 0, 0
+        if wire != 2:
+            continue
+        if version == 1:
+            series += number == 1
+            metadata += number == 3
+        else:
+            series += number == 5
+            symbols += number == 4
+    return series, symbols, metadata
+
+
+@routine
+def _exemplar_bound(
+    memory: Memory, at: Int, end: Int, version: Int, symbols: Memory, symbol_count: Int, labels: Memory
+) -> Int:
+    """How many bytes an exemplar may take, or the fault, negative."""
+    count = read_labels(memory, at, end, version, symbols, symbol_count, labels)
+    if count < 0:
+        return count
+    size = 64
+    for label in range(count):
+        size += labels[4 * label + 1] + labels[4 * label + 3] + 24
+    return size
+
+
+@part
+def _kind_of(memory: Memory, type_of_metric: Int, name_at: Int, name_size: Int) -> Int:
+    """What the samples of a metric are: those of a classic histogram or summary are counters but for the
+    quantiles."""
+    if type_of_metric == _COUNTER:
+        return SUM
+    if type_of_metric not in (_CLASSIC_HISTOGRAM, _SUMMARY):
+        return GAUGE
+    end = name_at + name_size
+    if name_size > 4 and memory[end - 4] == 0x5F:
+        is_sum = memory[end - 3] == 0x73 and memory[end - 2] == 0x75 and memory[end - 1] == 0x6D
+        return SUM if is_sum else GAUGE
+    if name_size > 7 and read_eight(memory, end - 8) & np.uint64(0xFFFFFFFFFFFFFF00) == _BUCKET:
+        return SUM
+    return SUM if name_size > 6 and read_eight(memory, end - 8) >> np.uint64(16) == _COUNTED else GAUGE
+
+
+@part
+def _is_sample(memory: Memory, at: Int, end: Int) -> bool:
+    """Whether this can be read as one."""
+    while at < end:
+        number, wire, _, _, at = read_field(memory, at, end)
+        if at < 0 or (number == 1 and wire != 1) or (number in (2, 3) and wire != 0):
+            return False
+    return True
+
+
+@routine
+def _survey_metadata(
+    memory: Memory, at: Int, end: Int, symbols: Memory, symbol_count: Int, series: Memory, mine: Int
+) -> Int:
+    """What version 2 says of a series; its type, or the fault, negative."""
+    kind = fault = 0
+    while at < end:
+        number, wire, start, stop, at = read_field(memory, at, end)
+        if at < 0 or (number <= 4 and wire != 0):
+            return -MALFORMED
+        if number == 1:
+            kind = read_signed(memory, start, stop)
+        elif number in (3, 4):
+            symbol = read_signed(memory, start, stop)
+            if symbol < 0 or symbol >= symbol_count:
+                fault, symbol = -BAD_REFERENCE, 0
+            elif symbols[2 * symbol + 1] < 0:
+                fault, symbol = -NOT_UTF8, 0
+            series[mine + (HELP if number == 3 else UNIT)] = symbol
+    return fault if fault < 0 else max(0, kind)
+
+
+@routine
+def _survey_elements(  # noqa: C901 - one branch for each field
+    memory: Memory, version: Int, symbols: Memory, symbol_count: Int, labels: Memory, found: Memory,
+    series: Memory, mine: Int, facts: Memory,
+) -> Int:  # fmt: skip
+    """Count samples, histograms, exemplars and the bytes they may take beside labels (`OF_ONE`), and find
+    what they are (`KIND`; below zero, if only the name can tell); 0, or the fault, negative."""
+    at, end = series[mine + AT], series[mine + END]
+    histograms_field = 4 if version == 1 else 3
+    exemplars_field = 3 if version == 1 else 4
+    fault = kind_of_metric = 0
+    kind = -1
+    for place in range(4):
+        facts[OF_ONE + place] = 0
+    while at < end:
+        number, wire, start, stop, at = read_field(memory, at, end)
+        if at < 0:
+            return -MALFORMED
+        if wire != 2:
+            continue
+        result = 0
+        if number == 2:
+            facts[OF_ONE] += 1
+            result = 0 if _is_sample(memory, start, stop) else -MALFORMED
+        elif number == histograms_field:
+            facts[OF_ONE + 1] += 1
+            result = read_histogram(memory, start, stop, found)
+            if result >= 0:
+                facts[OF_ONE + 3] += 10 * (found[SIZES] + found[SIZES + 1]) + 16 * found[CUSTOM_COUNT] + 128
+                if kind not in (-1, result):
+                    fault = -MIXED
+                kind = result
+        elif number == exemplars_field:
+            facts[OF_ONE + 2] += 1
+            result = _exemplar_bound(memory, start, stop, version, symbols, symbol_count, labels)
+            if result >= 0:
+                facts[OF_ONE + 3] += result
+        elif number == 5 and version == 2:
+            result = _survey_metadata(memory, start, stop, symbols, symbol_count, series, mine)
+            kind_of_metric = max(0, result)
+        if result == -MALFORMED:
+            return result
+        fault = min(fault, result) if result < 0 else fault
+    series[mine + POINTS] = facts[OF_ONE] + facts[OF_ONE + 1]
+    series[mine + KIND] = kind if kind >= 0 else -kind_of_metric - 1
+    if facts[OF_ONE] and facts[OF_ONE + 1]:
+        return -MIXED
+    return -EMPTY if facts[OF_ONE] + facts[OF_ONE + 1] + facts[OF_ONE + 2] == 0 else fault
+
+
+@routine
+def _survey_one(
+    memory: Memory, version: Int, symbols: Memory, symbol_count: Int, labels: Memory, found: Memory,
+    series: Memory, mine: Int, facts: Memory,
+) -> Int:  # fmt: skip
+    """Look at the series whose facts begin at `mine`, with `AT` and `END`; 0, or the fault, negative."""
+    fault = _survey_elements(memory, version, symbols, symbol_count, labels, found, series, mine, facts)
+    if fault == -MALFORMED:
+        return fault
+    samples, histograms, exemplars = facts[OF_ONE], facts[OF_ONE + 1], facts[OF_ONE + 2]
+    label_count = read_labels(
+        memory, series[mine + AT], series[mine + END], version, symbols, symbol_count, labels
+    )
+    if label_count == -MALFORMED:
+        return label_count
+    size = 0
+    for label in range(label_count):
+        here = 4 * label
+        own = own_label(memory, labels[here], labels[here + 1])
+        if own:
+            series[mine + 2 * own], series[mine + 2 * own + 1] = labels[here + 2], labels[here + 3]
+        else:
+            size += labels[here + 1] + labels[here + 3] + 24
+    if label_count < 0:
+        fault = label_count
+    elif series[mine + NAME_SIZE] == 0:
+        fault = -NO_NAME
+    if fault < 0:
+        facts[LOST - fault] += max(1, samples + histograms + exemplars)
+        return fault
+    if series[mine + KIND] < 0:
+        type_of_metric = -series[mine + KIND] - 1
+        series[mine + KIND] = _kind_of(
+            memory, type_of_metric, series[mine + NAME_AT], series[mine + NAME_SIZE]
+        )
+    names = series[mine + NAME_SIZE] + series[mine + JOB_SIZE] + series[mine + INSTANCE_SIZE] + 192
+    if version == 2:
+        names += symbols[2 * series[mine + HELP] + 1] + symbols[2 * series[mine + UNIT] + 1]
+    facts[BOUND] += max(1, samples + histograms) * (size + 64) + facts[OF_ONE + 3] + names
+    facts[SAMPLES] += samples
+    facts[HISTOGRAMS] += histograms
+    facts[EXEMPLARS] += exemplars
+    return 0
+
+
+@routine
+def _group(
+    memory: Memory, series: Memory, one: Int, seed: Any, resources: Memory, metrics: Memory, slots: Memory,
+    mask: Int, facts: Memory,
+) -> None:  # fmt: skip
+    """Put a series to its metric, and a new metric to its resource. `slots` are two tables of open
+    addressing, at most half full: of numbers of resources and of metrics, plus one."""
+    mine = one * SERIES
+    state = hashed(seed, memory, series[mine + JOB_AT], series[mine + JOB_SIZE])
+    state = hashed(state, memory, series[mine + INSTANCE_AT], series[mine + INSTANCE_SIZE])
+    slot = np.int64(state >> np.uint64(20)) & mask
+    while slots[slot]:
+        first = SERIES * resources[GROUP * (slots[slot] - 1) + FIRST]
+        if (
+            series[first + JOB_SIZE] == series[mine + JOB_SIZE]
+            and series[first + INSTANCE_SIZE] == series[mine + INSTANCE_SIZE]
+            and order_of(memory, series[first + JOB_AT], series[first + JOB_SIZE],
+                       series[mine + JOB_AT], series[mine + JOB_SIZE]) == 0
+            and order_of(memory, series[first + INSTANCE_AT], series[first + INSTANCE_SIZE],
+                       series[mine + INSTANCE_AT], series[mine + INSTANCE_SIZE]) == 0
+        ):  # fmt: skip
+            break
+        slot = (slot + 1) & mask
+    if slots[slot] == 0:
+        new = facts[RESOURCES]
+        facts[RESOURCES] = slots[slot] = new + 1
+        resources[GROUP * new + FIRST], resources[GROUP * new + LAST] = one, -1
+    resource = slots[slot] - 1
+    kind = series[mine + KIND]
+    state = (state ^ np.uint64(kind)) * PRIME
+    state = hashed(state, memory, series[mine + NAME_AT], series[mine + NAME_SIZE])
+    slot = mask + 1 + (np.int64(state >> np.uint64(20)) & mask)
+    while slots[slot]:
+        metric = GROUP * (slots[slot] - 1)
+        first = SERIES * metrics[metric + FIRST]
+        if (
+            series[first + KIND] == kind
+            and series[first + RESOURCE] == resource
+            and series[first + NAME_SIZE] == series[mine + NAME_SIZE]
+            and order_of(memory, series[first + NAME_AT], series[first + NAME_SIZE],
+                       series[mine + NAME_AT], series[mine + NAME_SIZE]) == 0
+        ):  # fmt: skip
+            break
+        slot = slot + 1 if slot < 2 * mask + 1 else mask + 1
+    if slots[slot] == 0:
+        new = facts[METRICS]
+        facts[METRICS] = slots[slot] = new + 1
+        metrics[GROUP * new + FIRST], metrics[GROUP * new + LAST] = one, -1
+        metrics[GROUP * new + OLDER_METRIC] = resources[GROUP * resource + LAST]
+        resources[GROUP * resource + LAST] = new
+    metric = GROUP * (slots[slot] - 1)
+    series[mine + RESOURCE] = resource
+    series[mine + OLDER] = metrics[metric + LAST]
+    metrics[metric + LAST] = one
+
+
+@routine
+def _is_metadata(memory: Memory, at: Int, end: Int) -> bool:
+    """Whether this can be read as what a metric is."""
+    while at < end:
+        number, wire, start, stop, at = read_field(memory, at, end)
+        if at < 0 or (number == 1 and wire != 0) or (number in (2, 4, 5) and wire != 2):
+            return False
+        if wire == 2 and not is_text(memory, start, stop):
+            return False
+    return True
+
+
+@routine
+def _find_symbols(memory: Memory, end: Int, symbols: Memory) -> None:
+    """Where each symbol of version 2 begins and how long it is; -1 if it is no text."""
+    at = place = 0
+    while at < end:
+        number, wire, start, stop, at = read_field(memory, at, end)
+        if number == 4 and wire == 2:
+            symbols[place] = start
+            symbols[place + 1] = stop - start if is_text(memory, start, stop) else -1
+            place += 2
+
+
+def survey(
+    body: Body,
+    version: int,
+    seed: Any,
+    symbols_: Numbers,
+    labels_: Numbers,
+    found_: Numbers,
+    series_: Numbers,
+    metrics_: Numbers,
+    resources_: Numbers,
+    slots_: Numbers,
+    facts_: Numbers,
+) -> bool:
+    """Whether the request can be read; `facts[POSITION]` says where it cannot.
+
+    There is room for as much as `count` has found: `SERIES` numbers for each series, `GROUP` for each metric
+    and resource, two for each symbol, and twice a power of two, more than twice the series, for `slots`.
+    """
+    memory = address_of(body)
+    symbols = address_of(symbols_)
+    labels = address_of(labels_)
+    found = address_of(found_)
+    series = address_of(series_)
+    metrics = address_of(metrics_)
+    resources = address_of(resources_)
+    slots = address_of(slots_)
+    facts = address_of(facts_)
+    mask = len(slots_) // 2 - 1
+    symbol_count = len(symbols_) // 2
+    end = len(body)
+    if version == 2:
+        _find_symbols(memory, end, symbols)
+    at = one = 0
+    while at < end:
+        number, wire, start, stop, at = read_field(memory, at, end)
+        if wire != 2:
+            continue
+        if version == 1 and number == 3:
+            if not _is_metadata(memory, start, stop):
+                facts[POSITION] = start
+                return False
+            facts[BOUND] += stop - start + 192
+        if number != (1 if version == 1 else 5):
+            continue
+        mine = one * SERIES
+        for place in range(mine, mine + SERIES):
+            series[place] = 0
+        series[mine + AT], series[mine + END] = start, stop
+        fault = _survey_one(memory, version, symbols, symbol_count, labels, found, series, mine, facts)
+        if fault == -MALFORMED:
+            facts[POSITION] = start
+            return False
+        if fault < 0:
+            if facts[FIRST_LOST - fault] < 0:
+                facts[FIRST_LOST - fault] = one
+        else:
+            _group(memory, series, one, seed, resources, metrics, slots, mask, facts)
+        one += 1
+    return True
+
+
+@cache
+def load() -> tuple[Count, Survey]:
+    """The compiled functions: read from the cache on disk, or compiled, which takes some seconds."""
+    return compiled(_COUNT_SIGNATURE, count), compiled(_SURVEY_SIGNATURE, survey)

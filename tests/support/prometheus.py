@@ -1,0 +1,133 @@
+"""A real Prometheus, Debian's, on a free port of loopback, with a configuration of the test's own; and a
+target for it to scrape. It is on the PATH, or unpacked in `.tools` as `make tools` does it: installed, the
+package would start a service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+TOOLS = Path(__file__).parents[2] / ".tools" / "usr" / "bin"
+START_S = 60.0
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def tool(name: str) -> str:
+    """The path of a Debian tool; the test is skipped where there is none."""
+    found = shutil.which(name, path=os.pathsep.join([str(TOOLS), os.environ.get("PATH", "")]))
+    if found is None:
+        pytest.skip(f"needs {name}: `make tools` on Debian")
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        return int(chosen.getsockname()[1])
+
+
+@dataclass(slots=True)
+class Target:
+    """Something to scrape; `page` may change, and with None there is nothing."""
+
+    page: str | None
+    address: str = ""
+
+
+@contextlib.contextmanager
+def scraped(page: str) -> Iterator[Target]:
+    """A target in this process."""
+    target = Target(page)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = target.page
+            self.send_response(404 if body is None else 200)
+            self.send_header("content-type", OPENMETRICS)
+            self.end_headers()
+            self.wfile.write((body or "").encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    target.address = f"127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield target
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@dataclass(slots=True)
+class Prometheus:
+    """One that runs."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+    http: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=30, trust_env=False))
+
+    def samples(self, selector: str, at_s: float, back: str = "10m") -> dict[tuple[Any, ...], dict[int, str]]:
+        """The samples it has itself: by labels, their values by time in ms."""
+        answer = self.http.get(
+            f"{self.url}/api/v1/query", params={"query": f"{selector}[{back}]", "time": f"{at_s:.3f}"}
+        ).json()
+        assert answer["status"] == "success", answer
+        return {
+            tuple(sorted(series["metric"].items())): {
+                round(float(time_s) * 1000): value for time_s, value in series["values"]
+            }
+            for series in answer["data"]["result"]
+        }
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path, configuration: str, *features: str) -> Iterator[Prometheus]:
+    """Start one and wait until it is ready; it is ended after."""
+    folder.mkdir()
+    (folder / "prometheus.yml").write_text(configuration)
+    port = free_port()
+    log = folder / "log"
+    command = [
+        tool("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
+        f"--web.listen-address=127.0.0.1:{port}", *(f"--enable-feature={feature}" for feature in features),
+    ]  # fmt: skip
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    running = Prometheus(process, f"http://127.0.0.1:{port}", log)
+    try:
+        until = time.monotonic() + START_S
+        while True:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            with contextlib.suppress(httpx2.HTTPError):
+                if running.http.get(f"{running.url}/-/ready").status_code == 200:
+                    break
+            time.sleep(0.1)
+        yield running
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(30)
+        running.http.close()
