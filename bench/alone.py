@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.ingest import send
-from bench.requests import LOADS, Load
+from bench.requests import LOADS, WRITES, Load
 from bench.server import Server
 
 CONNECTIONS = 8
@@ -24,7 +24,7 @@ def measure(seconds: float) -> dict[str, Any]:
         "seconds": seconds,
         "connections": CONNECTIONS,
         "settings": SETTINGS,
-        "loads": {load.name: _one(load, seconds) for load in LOADS},
+        "loads": {load.name: _one(load, seconds) for load in (*LOADS, *WRITES)},
     }
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.at_hand import AtHand
 from bench.reading import Reader
-from bench.requests import LOADS, Load
+from bench.requests import LOADS, WRITES, Load
 from bench.server import Server
 from ingest.signals import Signal
 
@@ -41,7 +41,7 @@ def measure(seconds: float) -> dict[str, Any]:
         "seconds": seconds,
         "connections": CONNECTIONS,
         "settings": SETTINGS or "defaults",
-        "loads": {load.name: _in_the_middle(load, seconds) for load in LOADS},
+        "loads": {load.name: _in_the_middle(load, seconds) for load in (*LOADS, *WRITES)},
     }
 
 

@@ -6,6 +6,7 @@ Everything is drawn from a seed, but for the times, which are now: the collector
 from __future__ import annotations
 
 import random
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ _BROWSER = (
 )
 
 
+WRITE_TIME_MS = time.time_ns() // 10**6
+"""Of all samples of remote write, before they are given others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """A kind of request to send again and again."""
@@ -42,6 +47,8 @@ class Load:
     about: str
     most_per_s: int
     """Items that are not sent faster on any machine this is measured on: so many are made."""
+    message: str = ""
+    """Of remote write; empty for OTLP."""
 
 
 def bodies(load: Load, count: int, seed: int = 1) -> list[bytes]:
@@ -80,6 +87,25 @@ def points(draw: random.Random, items: int) -> bytes:
                 _pair("http.response.status_code", 200), _pair("worker", str(route)),
             ])  # fmt: skip
     return request.SerializeToString()
+
+
+def samples_1(draw: random.Random, items: int) -> bytes:
+    """One sample of each series of some targets, ten labels a series: remote write 1.0."""
+    return b"".join(
+        _field(1, b"".join(_field(1, _label(*label)) for label in labels) + _sample(draw))
+        for labels in _series(draw, items)
+    )
+
+
+def samples_2(draw: random.Random, items: int) -> bytes:
+    """The same as 2.0 writes it, as counters."""
+    symbols = {"": 0}
+    series = []
+    for labels in _series(draw, items):
+        numbers = [symbols.setdefault(text, len(symbols)) for label in labels for text in label]
+        references = b"".join(map(_varint, numbers))
+        series.append(_field(5, _field(1, references) + _sample(draw) + _field(5, b"\x08\x01")))
+    return b"".join([*(_field(4, symbol.encode()) for symbol in symbols), *series])
 
 
 def logs(draw: random.Random, items: int) -> bytes:
@@ -128,6 +154,24 @@ LOADS = (
     Load("logs", Signal.LOGS, 512, logs, "log records of 120 letters with 6 attributes", 600_000),
     Load("spans_20", Signal.TRACES, 20, spans_400, "requests of 20 spans of 400 B", 50_000),
 )
+
+
+WRITES = tuple(
+    Load(
+        f"samples_{version}",
+        Signal.METRICS,
+        2000,
+        make,
+        f"samples by remote write {version}.0, ten labels a series",
+        1_200_000,
+        message,
+    )
+    for version, make, message in (
+        (1, samples_1, "prometheus.WriteRequest"),
+        (2, samples_2, "io.prometheus.write.v2.Request"),
+    )
+)
+"""What is sent to where remote write is received."""
 
 
 def spans_load() -> Load:
@@ -192,6 +236,44 @@ def _span_attributes(draw: random.Random, route: str) -> list[KeyValue]:
         _pair("app.feature.flags", "new-editor,fast-export,shared-fonts"),
         _pair("user_agent.original", _BROWSER),
     ]  # fmt: skip
+
+
+def _series(draw: random.Random, items: int) -> list[list[tuple[str, str]]]:
+    """The labels of so many series, two hundred from each target, as a shard of Prometheus mixes them."""
+    targets = [f"10.2.{draw.randrange(256)}.{draw.randrange(256)}:8080" for _ in range(max(1, items // 200))]
+    found = []
+    for number in range(items):
+        target = number % len(targets)
+        labels = {
+            "__name__": f"app_metric_{number // len(targets) % 40}_total", "cluster": "fra-1",
+            "code": draw.choice(("200", "404", "500")), "handler": draw.choice(ROUTES),
+            "instance": targets[target], "job": f"shop/service-{target % 40}", "method": "GET",
+            "namespace": "shop", "pod": f"service-{target % 40}-{target:x}", "worker": str(number),
+        }  # fmt: skip
+        found.append(list(labels.items()))
+    draw.shuffle(found)
+    return found
+
+
+def _sample(draw: random.Random) -> bytes:
+    value = struct.pack("<d", draw.random() * 1e6)
+    return _field(2, b"\x09" + value + b"\x10" + _varint(WRITE_TIME_MS))
+
+
+def _label(name: str, value: str) -> bytes:
+    return _field(1, name.encode()) + _field(2, value.encode())
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    written = bytearray()
+    while number > 0x7F:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*written, number])
 
 
 def _pair(key: str, value: str | int) -> KeyValue:

@@ -1,4 +1,4 @@
-"""Sends one kind of request over OTLP/HTTP as fast as it is acknowledged. A process of its own.
+"""Sends one kind of request over HTTP as fast as it is acknowledged. A process of its own.
 
     python -m bench.sender URL LOAD SECONDS CONNECTIONS
 
@@ -21,7 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from bench.requests import LOADS, Load
+import cramjam
+
+from bench.requests import LOADS, WRITES, Load
 from bench.variants import variants
 
 RETRY_S = 0.05
@@ -42,16 +44,19 @@ class Sent:
     """From the request to its acknowledgement."""
 
 
-async def send(url: str, path: str, payloads: Iterator[bytes], until: float, sent: Sent) -> None:
+async def send(url: str, load: Load, payloads: Iterator[bytes], until: float, sent: Sent) -> None:
     """Send one after the other over one connection, until the time is over or there is none left.
 
     Bytes on a stream: a client of HTTP takes three times as much from the machine, at the server's expense.
     """
     where = urlsplit(url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    path, kind, encoding = f"/v1/{load.signal}", "application/x-protobuf", "gzip"
+    if load.message:
+        path, kind, encoding = "/api/v1/write", f"{kind};proto={load.message}", "snappy"
     head = (
-        f"POST {path} HTTP/1.1\r\nhost: {where.netloc}\r\ncontent-type: application/x-protobuf\r\n"
-        "content-encoding: gzip\r\ncontent-length: "
+        f"POST {path} HTTP/1.1\r\nhost: {where.netloc}\r\ncontent-type: {kind}\r\n"
+        f"content-encoding: {encoding}\r\ncontent-length: "
     ).encode()
     payload: bytes | None = None
     while time.monotonic() < until:
@@ -60,7 +65,7 @@ async def send(url: str, path: str, payloads: Iterator[bytes], until: float, sen
         started = time.monotonic()
         writer.writelines((head, b"%d\r\n\r\n" % len(payload), payload))
         status, said = await _answer(reader)
-        if status == 200 and not said:
+        if status in {200, 204} and not said:
             sent.acknowledged += 1
             sent.seconds.append(time.monotonic() - started)
             payload = None
@@ -77,7 +82,7 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     """Its status and body."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     _, _, length = head.partition(b"\r\ncontent-length:")
-    return int(head[9:12]), await reader.readexactly(int(length.partition(b"\r")[0]))
+    return int(head[9:12]), await reader.readexactly(int(length.partition(b"\r")[0] or 0))
 
 
 def _payloads(load: Load, seconds: float) -> tuple[list[bytes], int]:
@@ -88,27 +93,35 @@ def _payloads(load: Load, seconds: float) -> tuple[list[bytes], int]:
     with ThreadPoolExecutor(_COMPRESSORS) as threads:
         while some := list(itertools.islice(made, _AT_ONCE)):
             size += sum(map(len, some))
-            payloads += threads.map(lambda body: gzip.compress(body, 1), some)
+            payloads += threads.map(snappy if load.message else gzipped, some)
     return payloads, size
 
 
-async def _send_all(url: str, path: str, payloads: list[bytes], until: float, connections: int) -> Sent:
+def gzipped(body: bytes) -> bytes:
+    return gzip.compress(body, 1)
+
+
+def snappy(body: bytes) -> bytes:
+    return bytes(cramjam.snappy.compress_raw(body))
+
+
+async def _send_all(url: str, load: Load, payloads: list[bytes], until: float, connections: int) -> Sent:
     sent = Sent()
     waiting = iter(payloads)
     async with asyncio.timeout(until - time.monotonic() + PATIENCE_S), asyncio.TaskGroup() as tasks:
         for _ in range(connections):
-            tasks.create_task(send(url, path, waiting, until, sent))
+            tasks.create_task(send(url, load, waiting, until, sent))
     return sent
 
 
 def main(url: str, load_name: str, seconds: str, connections: str) -> None:
     """Send, and print what came of it."""
-    load = next(each for each in LOADS if each.name == load_name)
+    load = next(each for each in (*LOADS, *WRITES) if each.name == load_name)
     payloads, size = _payloads(load, float(seconds))
     started_at = time.time()
     used_s = _cpu_s()
     until = time.monotonic() + float(seconds)
-    sent = asyncio.run(_send_all(url, f"/v1/{load.signal}", payloads, until, int(connections)))
+    sent = asyncio.run(_send_all(url, load, payloads, until, int(connections)))
     took = sorted(sent.seconds)
     print(json.dumps({
         "started_at": started_at,

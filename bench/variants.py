@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from bench.requests import Load, bodies
+from bench.requests import WRITE_TIME_MS, Load, bodies
 from ingest.signals import Signal
 
 KINDS = 64
@@ -61,6 +61,9 @@ class _Kind:
 def variants(load: Load, count: int, seconds: float, seed: int = 1) -> Iterator[bytes]:
     """So many requests as if they had been made one after the other during the last `seconds`; the points of
     metrics every ten seconds."""
+    if load.message:
+        yield from _writes(load, count, seed)
+        return
     draw = np.random.default_rng(seed)
     kinds = [_kind(load.signal, body) for body in bodies(load, min(count, KINDS), seed)]
     rounds = -(-count // KINDS)
@@ -70,6 +73,22 @@ def variants(load: Load, count: int, seconds: float, seed: int = 1) -> Iterator[
         kind = kinds[number % KINDS]
         steps = number // KINDS - rounds if load.signal is Signal.METRICS else number - count
         yield _variant(kind, now_ns + steps * step_ns - kind.newest_ns, draw)
+
+
+def _writes(load: Load, count: int, seed: int) -> Iterator[bytes]:
+    """The same for remote write: its series are collected every ten seconds, too. Times have six bytes as
+    long as anybody will measure."""
+    made = bodies(load, min(count, KINDS), seed)
+    rounds = -(-count // KINDS)
+    old = _write_time(WRITE_TIME_MS)
+    for number in range(count):
+        steps = number // KINDS - rounds
+        yield made[number % KINDS].replace(old, _write_time(WRITE_TIME_MS + steps * _POINT_S * 1000))
+
+
+def _write_time(time_ms: int) -> bytes:
+    """A sample's time, as it stands behind its value."""
+    return b"\x10" + bytes(time_ms >> shift & 0x7F | (0x80 if shift < 35 else 0) for shift in range(0, 42, 7))
 
 
 def _variant(kind: _Kind, later_ns: int, draw: np.random.Generator) -> bytes:

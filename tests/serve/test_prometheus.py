@@ -152,6 +152,9 @@ def test_what_prometheus_has_is_stored(launch: Launcher, tmp_path: Path) -> None
                 "WHERE MetricName = 'temperature' AND type != '' LIMIT 1"
             ))  # fmt: skip
             assert described == [{"help": "How warm it is.", "type": "gauge"}]
+            # Neither is a value of anything.
+            shown = "SELECT DISTINCT Value FROM otel_metrics_gauge WHERE MetricName = 'temperature'"
+            assert server.rows(f"{shown} AND Flags != 1") == [{"Value": -0.1}]
         assert "non-recoverable" not in source.log.read_text()
 
 

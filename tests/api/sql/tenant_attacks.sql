@@ -180,6 +180,9 @@ SELECT * REPLACE ('someone' AS tenant) FROM otel_traces;
 -- view
 SELECT DISTINCT MetricName FROM otel_metrics_gauge;
 
+-- view with a subquery that is cut to a row for each series and time
+SELECT DISTINCT MetricName FROM prometheus_samples;
+
 -- view of sums
 SELECT DISTINCT ServiceName, MetricName FROM otel_metrics_sum;
 

@@ -7,3 +7,4 @@ SELECT
     ${exemplars_shown}
 FROM metric_samples AS point
 ${with_series(gauge)}
+WHERE ${is_sample(point)}

@@ -9,3 +9,4 @@ SELECT
     series.IsMonotonic AS IsMonotonic
 FROM metric_samples AS point
 ${with_series(sum)}
+WHERE ${is_sample(point)}
