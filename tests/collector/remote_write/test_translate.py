@@ -3,6 +3,7 @@ make of the same request."""
 
 from __future__ import annotations
 
+import random
 import struct
 from typing import Any
 
@@ -404,3 +405,17 @@ def test_memory_is_counted_before_it_is_taken() -> None:
             limit_bytes=1 << 26,
             grow=grow,
         )
+
+
+@pytest.mark.parametrize("size", [2, 5, 11, 58, 127])
+def test_as_many_labels_as_there_may_be_in_any_order(size: int) -> None:
+    names = [f"l{number}" for number in range(size)]
+    for seed in range(5):
+        random.Random(seed).shuffle(names)
+        labels = {"__name__": "up"} | dict.fromkeys(names, "v")
+        for request in (version_1, version_2):
+            found = expect(request({"labels": labels, "samples": [SAMPLE]}))
+            assert found.written.samples == 1
+        twice = version_1({"labels": labels, "samples": [SAMPLE]})
+        twice.timeseries[0].labels[-1].name = names[0]
+        assert "a label given twice" in expect(twice).reason
