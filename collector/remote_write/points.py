@@ -181,7 +181,6 @@ def _put_exemplar(
         elif inner == 3 and wire == 0:
             time_ms = read_signed(memory, start, stop)
     written = to
-    seen = 0
     for label in range(count - 1, -1, -1):
         here = 4 * label
         name_at, name_size, value_at, value_size = (
@@ -198,9 +197,8 @@ def _put_exemplar(
         to -= value_size // 2
         for place in range(value_size // 2):
             high, low = memory[value_at + 2 * place], memory[value_at + 2 * place + 1]
-            out[to + place] = _digit(int(high)) << 4 | _digit(int(low))
+            out[to + place] = _digit(np.int64(high)) << 4 | _digit(np.int64(low))
         to = put_head(out, to, field, before)
-        seen |= field
     to = put_eight(out, to, 3, value)
     to = put_time(out, to, 2, time_ms)
     return put_head(out, to, number, written), time_ms
