@@ -147,6 +147,7 @@ class TestTheList:
         assert tells(handle, ["CASE toDecimal32('1', 8) WHEN 4000000000 * (number = 'kraken') THEN 1 END"])
         assert tells(handle, ["toFixedString(number, 3)"])
 
+    @pytest.mark.timeout(300)  # hundreds of questions, each several requests where the store is a server
     def test_no_function_on_it_fails_because_of_what_others_have(self, handle: Session) -> None:
         names, total = originals(handle), total_functions()
         listed = {names[lower]: total[lower] for lower in total if lower in names}
