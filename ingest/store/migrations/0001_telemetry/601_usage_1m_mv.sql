@@ -1,6 +1,4 @@
--- Where one quantity goes by several names, all are read; a sender uses one of them. Left out: points that say there is no
--- value, or that are no number; the loopback interface; time a processor waited; processes of a machine as a whole, which
--- would be a row each.
+-- Left out: the loopback interface; time a processor waited; processes of a machine as a whole, which would be a row each.
 CREATE MATERIALIZED VIEW IF NOT EXISTS usage_1m_mv TO usage_1m AS
 SELECT
     tenant,
@@ -40,9 +38,8 @@ FROM
         arrayFirst(found -> found != '',
             [attributes['interface'], attributes['network.interface.name'], attributes['device']]) AS interface,
         kind = 'sum' AND temporality = 1 AS is_delta
-    FROM number_points
-    WHERE ${is_value}
-        AND NOT (name LIKE '%.network.io' AND interface = 'lo')
+    FROM known_points
+    WHERE NOT (name LIKE '%.network.io' AND interface = 'lo')
         AND NOT (name = 'process.cpu.time' AND cpu_mode IN ('wait', 'iowait', 'idle'))
         AND NOT (name LIKE 'process.%' AND workload_kind = 'Host')
         AND name IN (

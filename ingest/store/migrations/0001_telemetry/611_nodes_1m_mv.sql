@@ -32,8 +32,8 @@ FROM
         if(attributes['cpu.mode'] != '', attributes['cpu.mode'], attributes['state']) AS cpu_mode,
         name = 'k8s.node.memory.working_set' OR (name = 'system.memory.usage'
             AND (attributes['system.memory.state'] = 'used' OR attributes['state'] = 'used')) AS is_memory_usage
-    FROM number_points
-    WHERE ${is_value} AND node != '' AND name IN (
+    FROM known_points
+    WHERE node != '' AND name IN (
         'k8s.node.cpu.capacity', 'k8s.node.cpu.allocatable', 'k8s.node.allocatable_cpu',
         'k8s.node.memory.capacity', 'k8s.node.memory.allocatable', 'k8s.node.allocatable_memory',
         'k8s.node.cpu.usage', 'k8s.node.memory.working_set',
