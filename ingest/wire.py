@@ -1,8 +1,5 @@
 """Steps over protobuf's wire format, for code that is compiled: `ingest.unfolded` and
 `collector.check.weight` walk with them.
-
-The trap: they are compiled into their callers, whose machine code is kept on disk by the age of the caller's
-file alone. Whoever changes them touches those as well.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@ the writing are made of it.
 
 Field numbers are those of prompb/remote.proto, prompb/types.proto (version 1) and
 prompb/io/prometheus/write/v2/types.proto. The traps: every read follows a comparison with an end, since
-nothing else checks it; and these parts are compiled into their callers, whose machine code is kept on disk by
-the age of the caller's file alone. Whoever changes them touches `survey.py` and `write.py` as well.
+nothing else checks it.
 """
 
 from __future__ import annotations

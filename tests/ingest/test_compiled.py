@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +62,32 @@ def test_machine_code_is_kept_beside_the_source(twice: Callable[[int], int]) -> 
     assert sum(again.stats.cache_hits.values()) == 1  # type: ignore[attr-defined] # a numba dispatcher
     assert len(_cached(twice)) == 1
     assert logs == []
+
+
+@pytest.mark.usefixtures("no_other_cache")
+def test_machine_code_is_made_anew_when_another_file_of_the_folder_changed(tmp_path: Path) -> None:
+    """`scale` is compiled into `scaled`, whose own file stays as it is."""
+    package = tmp_path / "scales"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "scaled.py").write_text(
+        "from ingest.compiled import compiled\nfrom scales.scale import scale\n\n\n"
+        "def scaled(number):\n    return scale(number)\n\n\n"
+        f"print(compiled({SIGNATURE!r}, scaled)(21))\n"
+    )
+    for factor in (2, 3):
+        (package / "scale.py").write_text(
+            f"from ingest.compiled import part\n\n\n@part\ndef scale(number):\n    return number * {factor}\n"
+        )
+        run = subprocess.run(
+            [sys.executable, "-B", "-c", "import scales.scaled"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert run.stdout.split() == [str(21 * factor)]
 
 
 @pytest.mark.usefixtures("no_other_cache")
