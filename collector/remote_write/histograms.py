@@ -38,6 +38,8 @@ _SPAN_LIST: Final = _VALUES + 2 * MAX_BUCKETS
 HISTOGRAM: Final = _SPAN_LIST + 4 * MAX_BUCKETS  # how many these are
 
 _CUSTOM_SCHEMA: Final = -53
+_LAST_BUCKET: Final = 1 << 31
+"""An index of OTLP has 32 bits with the sign, and is lower by one."""
 _GAUGE_HINT: Final = 3
 
 
@@ -67,8 +69,10 @@ def _span(memory: Memory, at: Int, end: Int, found: Memory, side: Int) -> Int:
         elif number == 2:
             length = read_signed(memory, start, stop)
     count = found[_SPANS + side]
-    if count == MAX_BUCKETS or length < 0 or length > MAX_BUCKETS or abs(offset) > 1 << 31:
+    if count == MAX_BUCKETS or length < 0 or length > MAX_BUCKETS:
         return -TOO_WIDE
+    if offset <= -_LAST_BUCKET or offset > _LAST_BUCKET:
+        return -BAD_BUCKETS
     place = _SPAN_LIST + 2 * (side * MAX_BUCKETS + count)
     found[place], found[place + 1] = offset, length
     found[_SPANS + side] = count + 1
@@ -125,7 +129,21 @@ def _unfold(found: Memory, side: Int) -> Int:
             size += 1
             used += 1
     found[SIZES + side] = size
-    return 0 if used == found[_RAW + side] else -BAD_BUCKETS
+    if used != found[_RAW + side] or found[OFFSETS + side] + size > _LAST_BUCKET + 1:
+        return -BAD_BUCKETS
+    return 0
+
+
+@routine
+def _increase(memory: Memory, at: Int, count: Int) -> bool:
+    """Whether bounds are in order, without NaN and infinity at the end, as Prometheus wants them."""
+    for place in range(count):
+        bound = np.uint64(read_eight(memory, at + 8 * place)).view(np.float64)
+        if not bound < np.inf:
+            return False
+        if place > 0 and not np.uint64(read_eight(memory, at + 8 * place - 8)).view(np.float64) < bound:
+            return False
+    return True
 
 
 @routine
@@ -139,7 +157,10 @@ def read_histogram(memory: Memory, at: Int, end: Int, found: Memory) -> Int:  # 
             return -MALFORMED
         fault = 0
         if number in (1, 6):  # counts
-            found[COUNT if number == 1 else ZEROS] = read_signed(memory, start, stop) if wire == 0 else -1
+            if wire != 0:
+                return -MALFORMED
+            found[COUNT if number == 1 else ZEROS] = whole = read_signed(memory, start, stop)
+            fault = 0 if whole >= 0 else -BAD_BUCKETS
         elif number in (2, 7) and wire == 1:
             found[COUNT if number == 2 else ZEROS] = whole = _whole(read_eight(memory, start))
             fault = 0 if whole >= 0 else -NOT_WHOLE
@@ -167,8 +188,6 @@ def read_histogram(memory: Memory, at: Int, end: Int, found: Memory) -> Int:  # 
             found[START] = read_signed(memory, start, stop)
         if fault < 0:
             return fault
-    if found[COUNT] < 0 or found[ZEROS] < 0:
-        return -MALFORMED
     for side in range(2):
         fault = _unfold(found, side)
         if fault < 0:
@@ -181,6 +200,6 @@ def read_histogram(memory: Memory, at: Int, end: Int, found: Memory) -> Int:  # 
     if found[CUSTOM_COUNT] >= MAX_BUCKETS:
         return -TOO_WIDE
     fits = 0 <= found[OFFSETS] <= found[CUSTOM_COUNT] + 1 - found[SIZES]
-    if not fits or found[SIZES + 1]:
+    if not fits or found[SIZES + 1] or not _increase(memory, found[CUSTOM_AT], found[CUSTOM_COUNT]):
         return -BAD_BUCKETS
     return EXPLICIT_GAUGE if is_gauge else EXPLICIT

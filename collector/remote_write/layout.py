@@ -41,7 +41,8 @@ BOUND: Final = 4  # bytes, about; no less than what is written
 METRICS: Final = 5
 RESOURCES: Final = 6
 OF_ONE: Final = 7  # samples, histograms, exemplars and bytes of the series that is looked at
-LOST: Final = 11  # samples, histograms and exemplars, by fault
+LIMIT: Final = 11  # what is the most for `BOUND`; given
+LOST: Final = 12  # samples, histograms and exemplars, by fault
 FIRST_LOST: Final = LOST + FAULTS  # the series that was the first, by fault
 FACTS: Final = FIRST_LOST + FAULTS
 

@@ -30,6 +30,7 @@ from collector.remote_write.layout import (
     JOB_SIZE,
     KIND,
     LAST,
+    LIMIT,
     LOST,
     METRICS,
     NAME_AT,
@@ -53,13 +54,14 @@ from collector.remote_write.wire import (
     MIXED,
     NO_NAME,
     NOT_UTF8,
-    PRIME,
+    TOO_LARGE,
     Body,
     Int,
     Memory,
     Numbers,
     hashed,
     is_text,
+    mixed,
     order_of,
     own_label,
     read_eight,
@@ -71,11 +73,11 @@ from ingest.compiled import address_of, compiled, part, routine
 
 Count: TypeAlias = Callable[[Body, int], tuple[int, int, int]]
 Survey: TypeAlias = Callable[
-    [Body, int, int, Numbers, Numbers, Numbers, Numbers, Numbers, Numbers, Numbers, Numbers], bool
+    [Body, int, int, Numbers, Numbers, Numbers, Numbers, Numbers, Numbers, Numbers, Numbers], int
 ]
 _COUNT_SIGNATURE: Final = "UniTuple(int64, 3)(Array(uint8, 1, 'C', True), int64)"
 _SURVEY_SIGNATURE: Final = (
-    "boolean(Array(uint8, 1, 'C', True), int64, uint64, int64[::1], int64[::1], int64[::1], int64[::1],"
+    "int64(Array(uint8, 1, 'C', True), int64, uint64, int64[::1], int64[::1], int64[::1], int64[::1],"
     " int64[::1], int64[::1], int64[::1], int64[::1])"
 )
 
@@ -212,7 +214,7 @@ def _survey_elements(  # noqa: C901 - one branch for each field
         elif number == 5 and version == 2:
             result = _survey_metadata(memory, start, stop, symbols, symbol_count, series, mine)
             kind_of_metric = max(0, result)
-        if result == -MALFORMED:
+        if result in (-MALFORMED, -TOO_LARGE):
             return result
         fault = min(fault, result) if result < 0 else fault
     series[mine + POINTS] = facts[OF_ONE] + facts[OF_ONE + 1]
@@ -229,13 +231,13 @@ def _survey_one(
 ) -> Int:  # fmt: skip
     """Look at the series whose facts begin at `mine`, with `AT` and `END`; 0, or the fault, negative."""
     fault = _survey_elements(memory, version, symbols, symbol_count, labels, found, series, mine, facts)
-    if fault == -MALFORMED:
+    if fault in (-MALFORMED, -TOO_LARGE):
         return fault
     samples, histograms, exemplars = facts[OF_ONE], facts[OF_ONE + 1], facts[OF_ONE + 2]
     label_count = read_labels(
         memory, series[mine + AT], series[mine + END], version, symbols, symbol_count, labels
     )
-    if label_count == -MALFORMED:
+    if label_count in (-MALFORMED, -TOO_LARGE):
         return label_count
     size = 0
     for label in range(label_count):
@@ -260,7 +262,12 @@ def _survey_one(
     names = series[mine + NAME_SIZE] + series[mine + JOB_SIZE] + series[mine + INSTANCE_SIZE] + 192
     if version == 2:
         names += symbols[2 * series[mine + HELP] + 1] + symbols[2 * series[mine + UNIT] + 1]
-    facts[BOUND] += max(1, samples + histograms) * (size + 64) + facts[OF_ONE + 3] + names
+    points = max(1, samples + histograms)
+    if points > facts[LIMIT] // (size + 64):
+        return -TOO_LARGE  # before the product is more than a number can hold
+    facts[BOUND] += points * (size + 64) + facts[OF_ONE + 3] + names
+    if facts[BOUND] > facts[LIMIT]:
+        return -TOO_LARGE
     facts[SAMPLES] += samples
     facts[HISTOGRAMS] += histograms
     facts[EXEMPLARS] += exemplars
@@ -275,8 +282,8 @@ def _group(
     """Put a series to its metric, and a new metric to its resource. `slots` are two tables of open
     addressing, at most half full: of numbers of resources and of metrics, plus one."""
     mine = one * SERIES
-    state = hashed(seed, memory, series[mine + JOB_AT], series[mine + JOB_SIZE])
-    state = hashed(state, memory, series[mine + INSTANCE_AT], series[mine + INSTANCE_SIZE])
+    state = hashed(seed, memory, series[mine + JOB_AT], series[mine + JOB_SIZE], seed)
+    state = hashed(state, memory, series[mine + INSTANCE_AT], series[mine + INSTANCE_SIZE], seed)
     slot = np.int64(state >> np.uint64(20)) & mask
     while slots[slot]:
         first = SERIES * resources[GROUP * (slots[slot] - 1) + FIRST]
@@ -296,8 +303,8 @@ def _group(
         resources[GROUP * new + FIRST], resources[GROUP * new + LAST] = one, -1
     resource = slots[slot] - 1
     kind = series[mine + KIND]
-    state = (state ^ np.uint64(kind)) * PRIME
-    state = hashed(state, memory, series[mine + NAME_AT], series[mine + NAME_SIZE])
+    state = mixed(state, np.uint64(kind), seed)
+    state = hashed(state, memory, series[mine + NAME_AT], series[mine + NAME_SIZE], seed)
     slot = mask + 1 + (np.int64(state >> np.uint64(20)) & mask)
     while slots[slot]:
         metric = GROUP * (slots[slot] - 1)
@@ -359,8 +366,9 @@ def survey(
     resources_: Numbers,
     slots_: Numbers,
     facts_: Numbers,
-) -> bool:
-    """Whether the request can be read; `facts[POSITION]` says where it cannot.
+) -> int:
+    """0; or why it ends early, `MALFORMED` or `TOO_LARGE`, and then `facts[POSITION]` says where. The room
+    in `labels` and the limit in `facts` say what is too large.
 
     There is room for as much as `count` has found: `SERIES` numbers for each series, `GROUP` for each metric
     and resource, two for each symbol, and twice a power of two, more than twice the series, for `slots`.
@@ -387,7 +395,7 @@ def survey(
         if version == 1 and number == 3:
             if not _is_metadata(memory, start, stop):
                 facts[POSITION] = start
-                return False
+                return MALFORMED
             facts[BOUND] += stop - start + 192
         if number != (1 if version == 1 else 5):
             continue
@@ -396,16 +404,16 @@ def survey(
             series[place] = 0
         series[mine + AT], series[mine + END] = start, stop
         fault = _survey_one(memory, version, symbols, symbol_count, labels, found, series, mine, facts)
-        if fault == -MALFORMED:
+        if fault in (-MALFORMED, -TOO_LARGE):
             facts[POSITION] = start
-            return False
+            return TOO_LARGE if fault == -TOO_LARGE else MALFORMED
         if fault < 0:
             if facts[FIRST_LOST - fault] < 0:
                 facts[FIRST_LOST - fault] = one
         else:
             _group(memory, series, one, seed, resources, metrics, slots, mask, facts)
         one += 1
-    return True
+    return 0
 
 
 @cache

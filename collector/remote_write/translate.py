@@ -32,7 +32,7 @@ MAX_SERIES: Final = 250_000
 MAX_SYMBOLS: Final = 1_000_000
 _NS_PER_MS: Final = 1_000_000
 _VERSIONS: Final = {Form.WRITE_1: 1, Form.WRITE_2: 2}
-_SEED: Final = secrets.randbits(63)
+_NO_LIMIT: Final = 1 << 62
 _TEXTS: Final = np.frombuffer(write.TEXTS, np.uint8)
 _RULES: Final = {
     wire.NO_NAME: "of series without the label __name__",
@@ -43,7 +43,7 @@ _RULES: Final = {
     wire.BAD_REFERENCE: "of series that refer to symbols that are not there, or to an odd number of them",
     wire.MIXED: "of series with samples as well as histograms, or histograms of several kinds",
     wire.NOT_WHOLE: "of series with histograms whose counts are no whole numbers",
-    wire.BAD_BUCKETS: "of series with histograms whose buckets contradict each other",
+    wire.BAD_BUCKETS: "of series with histograms whose numbers contradict each other or are out of range",
     wire.TOO_WIDE: f"of series with histograms of more than {wire.MAX_BUCKETS} buckets",
     wire.EMPTY: "series without samples, histograms and exemplars",
 }
@@ -83,27 +83,30 @@ def translate(
     sizes = (2 * symbol_count, layout.SERIES * series_count, 2 * layout.GROUP * series_count, 2 * slots)
     grow(8 * sum(sizes))
     symbols = np.zeros(2 * symbol_count, np.int64)
-    labels, own_labels = (np.empty(4 * wire.MAX_LABELS, np.int64) for _ in range(2))
+    labels, own_labels = (np.empty(wire.LABELS, np.int64) for _ in range(2))
     found = np.empty(histograms.HISTOGRAM, np.int64)
     series = np.empty(layout.SERIES * series_count, np.int64)
     metrics, resources = (np.empty(layout.GROUP * series_count, np.int64) for _ in range(2))
     facts = np.zeros(layout.FACTS, np.int64)
     facts[layout.FIRST_LOST :] = -1
-    if not look_over(
-        data, version, _SEED, symbols, labels, found, series, metrics, resources,
+    facts[layout.LIMIT] = labels[wire.ROOM] = limit_bytes
+    fault = look_over(
+        data, version, secrets.randbits(64), symbols, labels, found, series, metrics, resources,
         np.zeros(2 * slots, np.int64), facts,
-    ):  # fmt: skip
+    )  # fmt: skip
+    if fault == wire.TOO_LARGE:
+        raise TooLargeError(
+            f"the request would take more than {limit_bytes} bytes with the labels of each sample written"
+            " out; send fewer samples in a request"
+        )
+    if fault:
         raise _damaged(int(facts[layout.POSITION]))
     if symbol_count and symbols[1] != 0:
         raise BadRequestError("the first symbol of a request must be empty: it stands for what is not said")
     bound = int(facts[layout.BOUND])
-    if bound > limit_bytes:
-        raise TooLargeError(
-            f"the request would take {bound} bytes with the labels of each sample written out; {limit_bytes}"
-            " are allowed, send fewer samples in a request"
-        )
     grow(bound)
     out = np.empty(bound, np.uint8)
+    labels[wire.ROOM] = own_labels[wire.ROOM] = _NO_LIMIT  # they have been read once
     begin = write.load()(
         data, version, now_ns // _NS_PER_MS, _TEXTS, symbols, labels, own_labels, found, series, metrics,
         resources, int(facts[layout.RESOURCES]), out,

@@ -3,7 +3,8 @@ the writing are made of it.
 
 Field numbers are those of prompb/remote.proto, prompb/types.proto (version 1) and
 prompb/io/prometheus/write/v2/types.proto. The traps: every read follows a comparison with an end, since
-nothing else checks it.
+nothing else checks it; and in version 2 a few bytes name labels of megabytes, as often as they like, so that
+whoever reads labels has a budget (`ROOM`).
 """
 
 from __future__ import annotations
@@ -33,10 +34,17 @@ NOT_WHOLE: Final = 9
 BAD_BUCKETS: Final = 10
 TOO_WIDE: Final = 11
 EMPTY: Final = 12
-FAULTS: Final = 13  # how many of these numbers there are
+TOO_LARGE: Final = 13  # as `MALFORMED`
+FAULTS: Final = 14  # how many of these numbers there are
+
+ROOM: Final = 4 * MAX_LABELS
+"""In an array of labels, behind them: how many bytes of labels may be read yet, over the whole request."""
+LABELS: Final = ROOM + 1
+"""How many numbers such an array has."""
 
 NOTHING: Final = np.uint64(0)
-PRIME: Final = np.uint64(0x9E3779B97F4A7C15)
+_PRIME: Final = np.uint64(0x9E3779B97F4A7C15)
+_ONE: Final = np.uint64(1)
 _SHIFT: Final = np.uint64(32)
 _HIGH_BITS: Final = np.uint64(0x8080808080808080)
 _NAME: Final = np.uint64(int.from_bytes(b"__name__", "little"))
@@ -155,20 +163,29 @@ def is_text(memory: Memory, at: Int, end: Int) -> bool:
     return _is_utf8(memory, at, end)
 
 
+@part
+def mixed(state: Any, word: Any, seed: Any) -> Any:
+    """The state with a word in it. Between the two multiplications the upper half goes into the lower; the
+    second is by what a sender does not know, or it could make words of which the second takes back what the
+    first did, and so names by the thousand that have one hash."""
+    state = (state ^ word) * _PRIME
+    state = (state ^ (state >> _SHIFT)) * (seed | _ONE)
+    return state ^ (state >> _SHIFT)
+
+
 @routine
-def hashed(state: Any, memory: Memory, at: Int, size: Int) -> Any:
-    state = (state ^ np.uint64(size)) * PRIME
+def hashed(state: Any, memory: Memory, at: Int, size: Int, seed: Any) -> Any:
+    """The state with these bytes in it, and how many they are."""
+    state = mixed(state, np.uint64(size), seed)
     while size >= 8:
-        state = (state ^ read_eight(memory, at)) * PRIME
-        state ^= state >> _SHIFT
+        state = mixed(state, read_eight(memory, at), seed)
         at += 8
         size -= 8
     word = NOTHING
     while size > 0:
         size -= 1
         word = word << np.uint64(8) | np.uint64(memory[at + size])
-    state = (state ^ word) * PRIME
-    return state ^ (state >> _SHIFT)
+    return mixed(state, word, seed)
 
 
 @routine
@@ -194,6 +211,9 @@ def _add_label(
         return -NOT_UTF8
     if name_size == 0:
         return -EMPTY_LABEL_NAME
+    labels[ROOM] -= name_size + value_size
+    if labels[ROOM] < 0:
+        return -TOO_LARGE
     if value_size == 0:
         return count
     if count == MAX_LABELS:

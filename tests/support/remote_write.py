@@ -5,10 +5,12 @@ written once more in plain Python.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -267,19 +269,22 @@ def _side(spans: Any, deltas: Any, counts: Any) -> tuple[int, list[int]]:
         raise _RefusedError
     dense: list[int] = []
     for number, span in enumerate(spans):
-        if number and span.offset < 0:
+        if (number and span.offset < 0) or span.offset == -(2**31):
             raise _RefusedError
         if len(dense) + (span.offset if number else 0) + span.length > 16384:
             raise _RefusedError
         dense += [0] * (span.offset if number else 0) + [values.pop(0) for _ in range(span.length)]
-    return (spans[0].offset if spans else 0), dense
+    offset = spans[0].offset if spans else 0
+    if offset - 1 + len(dense) > 2**31:  # the last index of OTLP's, and one
+        raise _RefusedError
+    return offset, dense
 
 
 def _histogram(histogram: Any) -> tuple[str, Any]:
     numbers = [
         getattr(histogram, histogram.WhichOneof(which) or f"{which}_int") for which in ("count", "zero_count")
     ]
-    if any(number != int(number) or number < 0 for number in numbers):
+    if any(number != int(number) or not 0 <= number < 2**63 for number in numbers):
         raise _RefusedError
     count, zeros = map(int, numbers)
     positive = _side(histogram.positive_spans, histogram.positive_deltas, histogram.positive_counts)
@@ -289,6 +294,8 @@ def _histogram(histogram: Any) -> tuple[str, Any]:
         bounds = list(histogram.custom_values)
         offset, dense = positive
         if negative[1] or offset < 0 or offset + len(dense) > len(bounds) + 1:
+            raise _RefusedError
+        if not all(low < high for low, high in pairwise([*bounds, math.inf])):
             raise _RefusedError
         buckets = [0] * offset + dense + [0] * (len(bounds) + 1 - offset - len(dense))
         return f"histogram{suffix}", (count, bits(histogram.sum), tuple(bounds), tuple(buckets))

@@ -3,6 +3,7 @@ make of the same request."""
 
 from __future__ import annotations
 
+import math
 import random
 import struct
 from typing import Any
@@ -172,6 +173,11 @@ def _histograms(draw: Any) -> dict[str, Any]:
             histogram["positive_spans"][0]["offset"] = abs(histogram["positive_spans"][0]["offset"])
     else:
         histogram |= draw(_sides("negative", is_float))
+        if histogram["positive_spans"]:
+            histogram["positive_spans"][0]["offset"] = draw(
+                st.just(histogram["positive_spans"][0]["offset"])
+                | st.sampled_from([-(2**31), 1 - 2**31, 2**31 - 2, 2**31 - 1])
+            )
     return histogram
 
 
@@ -341,6 +347,11 @@ def test_a_histogram_that_ends_is_flagged() -> None:
     [
         ({"positive_spans": [{"offset": 0, "length": 9}]}, "contradict"),
         ({"positive_deltas": [-1, 2]}, "contradict"),
+        ({"count_int": 2**63}, "out of range"),
+        ({"positive_spans": [{"offset": -(2**31), "length": 2}]}, "out of range"),
+        ({"schema": -53, "custom_values": [1.0, 1.0]}, "contradict"),
+        ({"schema": -53, "custom_values": [1.0, math.nan]}, "contradict"),
+        ({"schema": -53, "custom_values": [1.0, math.inf]}, "contradict"),
         ({"positive_spans": [{"offset": 0, "length": 1}, {"offset": 2**30, "length": 1}]}, "16384 buckets"),
         ({"positive_deltas": [], "positive_counts": [0.5, 1.0]}, "no whole numbers"),
     ],
@@ -359,7 +370,7 @@ def test_labels_of_many_samples_are_not_written_without_end() -> None:
     """Sent once, they stand with each point: a megabyte would become a hundred gigabytes."""
     long = {"labels": UP | {"zone": "z" * 1_000_000}, "samples": [SAMPLE] * 1000}
     held: list[int] = []
-    with pytest.raises(TooLargeError, match="1000"):
+    with pytest.raises(TooLargeError, match="more than 67108864 bytes"):
         translate(
             Form.WRITE_1,
             version_1(long).SerializeToString(),
