@@ -23,8 +23,8 @@ FILE_NAME = "lowtide.toml"
 MAX_FILE_BYTES = 262_144
 """A settings file of a quarter MiB is a mistake, and the search for line numbers would take seconds."""
 
-NOT_SETTINGS = frozenset({"LOWTIDE_TEST_DATA"})
-"""Variables with our prefix that are no settings: the folder of test data, read by the tests only."""
+NOT_SETTINGS = frozenset({"LOWTIDE_DEMO_TOKEN", "LOWTIDE_TEST_DATA"})
+"""Variables with our prefix that are no settings: options of commands, and the folder of test data."""
 
 
 _AFTER_NAME = re.compile(r"[^\w.-].*", re.DOTALL)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from lowtide.cli.app import build
 from lowtide.settings import load_settings
 from lowtide.settings_load import Loaded, SettingsError, Sources, load
 
@@ -138,6 +139,20 @@ class TestUnknown:
 
     def test_the_variable_of_the_test_data_is_no_setting(self) -> None:
         assert small(LOWTIDE_TEST_DATA="/data").settings == Small()
+
+    def test_the_variables_of_options_are_no_settings(self) -> None:
+        """A shell in which one is set must still start the server."""
+        waiting, variables = [build()], set()
+        while waiting:
+            command = waiting.pop()
+            waiting += getattr(command, "commands", {}).values()
+            for option in command.params:
+                named = option.envvar or ()
+                variables |= {named} if isinstance(named, str) else set(named)
+
+        assert variables
+        for variable in variables:
+            assert small(**{variable: "x"}).settings == Small()
 
     def test_no_other_variable_is_let_through(self) -> None:
         assert problems(LOWTIDE_TEST_DATA2="/data")
