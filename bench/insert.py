@@ -26,6 +26,7 @@ from bench.requests import LOADS, Load
 from bench.variants import variants
 from ingest.loader.settings import LoaderSettings
 from ingest.store.engine import Engine, Session
+from ingest.store.known_series import KnownSeries
 from ingest.store.migrate import migrate
 from ingest.store.otlp import OtlpWriter, Request
 from ingest.store.settings import StoreSettings
@@ -84,7 +85,7 @@ def _one(load: Load, items: int, *, holds_merges: bool) -> dict[str, Any]:
             session = engine.session()
             if holds_merges:
                 session.execute("SYSTEM STOP MERGES")
-            writer = OtlpWriter(engine)
+            writer = OtlpWriter(engine, known=KnownSeries())
             # Planned, compiled and read once before.
             writer.insert(load.signal, 1, "first", [Request("default", time.time_ns(), batches[0][0])])
             started_s, used_s = time.monotonic(), time.process_time()

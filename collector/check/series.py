@@ -1,7 +1,7 @@
 """How many series a tenant may have: points of new ones are taken out of a request once it has that many. The
 intake asks for each metrics request that was found clean.
 
-What a series is for this, `collector.check.points` says. A series counts for an hour after its last point;
+What a series is for this, `ingest.series` says. A series counts for an hour after its last point;
 known ones go on as before, so that one service with an attribute that takes endless values does not silence
 the others. The memory is bounded: 32 to 64 bytes for each series, and nothing for tenants that are silent.
 
@@ -21,12 +21,12 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.check import points
 from collector.check.rules import groups_of
 from collector.check.tables import REQUESTS
 from collector.check.weight import memory_needed
 from collector.errors import CollectorError
 from collector.refusals import TooLargeError
+from ingest import series
 from ingest.compiled import compiled
 from ingest.signals import Signal
 
@@ -35,6 +35,7 @@ ACTIVE_MINUTES: Final = 60
 _SWEEP_MINUTES: Final = 10
 _LEAST_SLOTS: Final = 1024
 _MINUTE_S: Final = 60.0
+_NO_NAMES: Final = np.zeros(0, np.uint64)
 
 _Numbers: TypeAlias = NDArray[np.uint64]
 _Minutes: TypeAlias = NDArray[np.int64]
@@ -113,7 +114,7 @@ class _Table:
 
 def warm_up() -> None:
     """Load the compiled code, or compile it (some seconds), so that no request has to wait for it."""
-    points.load()
+    series.load()
     _noting()
 
 
@@ -138,7 +139,8 @@ class SeriesLimit:
     def refused(self, tenant: str, body: bytes, items: int) -> _Marks | None:
         """Which points of a clean metrics request belong to series beyond the limit; None if none does."""
         numbers: _Numbers = np.empty(items, np.uint64)
-        if points.load()(body, self._seed, numbers) != items:
+        days = np.empty(items, np.int64)
+        if series.load()(body, self._seed, numbers, days, _NO_NAMES, False) != items:
             raise CollectorError("a clean metrics request has another number of points than was counted")
         with self._lock:
             minute = self._minute()

@@ -27,6 +27,7 @@ from ingest.spool.errors import SpoolError
 from ingest.spool.spool import Spool
 from ingest.store.checkpoints import Checkpoints
 from ingest.store.engine import Engine
+from ingest.store.known_series import KnownSeries
 from ingest.store.otlp import OtlpWriter
 from ingest.store.telemetry import StoreMetrics
 
@@ -60,7 +61,8 @@ class Loader:
         self._drain = threading.Event()
         self._halt = threading.Event()
         gate = Gate()
-        self._writers = Writers(lambda: OtlpWriter(engine, gate.inserting), settings.inserts_at_once)
+        known = KnownSeries()
+        self._writers = Writers(lambda: OtlpWriter(engine, gate.inserting, known), settings.inserts_at_once)
         metrics = LoaderMetrics(registry)
         self._lead = Lead()
         self._pipes = {

@@ -1,10 +1,11 @@
 """Writes whole batches of OTLP requests into the store; the engine decodes them. The loader calls it.
 
-Every request goes in as the sender wrote it, but for its plain attributes (`ingest.store.plain`), followed by
-three fields of ours: batch, tenant and time of arrival. OTLP knows no fields of these numbers, and the
-collector lets no unknown field pass, so that no sender can set them.
+Every request goes in as the sender wrote it, but for its plain attributes (`ingest.store.plain`), those of
+points whose series are known (`ingest.store.known_series`), and three fields of ours behind it: batch, tenant
+and time of arrival. OTLP knows no fields of these numbers, and the collector lets no unknown field pass, so
+that no sender can set them.
 
-The trap: a batch is stored exactly once only if every attempt has the same token, the same bytes and the
+The trap: a batch is stored exactly once only if every attempt has the same token, the same records and the
 same settings. `_PINNED` decides how the engine cuts blocks, and so belongs to that promise: never change
 it while batches lie unfinished in a spool.
 """
@@ -20,9 +21,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from ingest.series import Numbers
 from ingest.signals import Signal
 from ingest.store.engine import Engine, Session
 from ingest.store.errors import StoreConfigError, StoreDamagedError, StoreError
+from ingest.store.known_series import NOTHING, KnownSeries
 from ingest.store.plain import plain
 
 TABLES: Final = {Signal.TRACES: "otlp_traces", Signal.METRICS: "otlp_metrics", Signal.LOGS: "otlp_logs"}
@@ -87,11 +90,16 @@ class OtlpWriter:
     """Inserts batches over one session, opened for the first. One per loader thread."""
 
     def __init__(
-        self, engine: Engine, inserting: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        engine: Engine,
+        inserting: Callable[[], AbstractContextManager[None]] = nullcontext,
+        known: KnownSeries | None = None,
     ) -> None:
-        """`inserting` is entered for each insert; it may wait."""
+        """`inserting` is entered for each insert; it may wait. `known` is shared by all writers of a
+        store."""
         self._engine = engine
         self._inserting = inserting
+        self._known = known or KnownSeries(slots=16)
         self._session: Session | None = None
 
     def insert(self, signal: Signal, batch_id: int, token: str, requests: Iterable[Request]) -> None:
@@ -108,17 +116,24 @@ class OtlpWriter:
         settings = (
             _PINNED | (_ON_OUR_DISK if embedded else {}) | schema | {"insert_deduplication_token": token}
         )
+        fresh: list[Numbers] = []
         with self._inserting():
             try:
                 session.insert_raw(
-                    TABLES[signal], _framed(signal, batch_id, requests), fmt="Protobuf", settings=settings
+                    TABLES[signal],
+                    _framed(signal, batch_id, requests, self._known, fresh),
+                    fmt="Protobuf",
+                    settings=settings,
                 )
             except StoreError as error:
+                self._known.forget()
                 if embedded and error.code == _STD_EXCEPTION and _FILE_SYSTEM in str(error):
                     raise StoreDamagedError(
                         f"a file of the store could not be made or renamed: {error}", error.code
                     ) from error
                 raise
+        for keys in fresh:
+            self._known.add(keys)
 
     def holds(self, signal: Signal, batch_id: int) -> bool:
         """Whether a raw table has a row of a batch. Reads a column of all of them. Raises StoreError."""
@@ -137,7 +152,11 @@ class OtlpWriter:
             self._session.close()
 
 
-def _framed(signal: Signal, batch_id: int, requests: Iterable[Request]) -> Iterable[bytes]:
+def _framed(
+    signal: Signal, batch_id: int, requests: Iterable[Request], known: KnownSeries, fresh: list[Numbers]
+) -> Iterable[bytes]:
+    """The message of each request. What `known` is to be told of them, once they are stored, goes to
+    `fresh`."""
     head = _varint(_BATCH_FIELD << 3 | _VARINT) + _varint(batch_id)
     for request in requests:
         tenant = request.tenant.encode()
@@ -146,7 +165,11 @@ def _framed(signal: Signal, batch_id: int, requests: Iterable[Request]) -> Itera
             _varint(_TENANT_FIELD << 3 | _BYTES), _varint(len(tenant)), tenant,
             _varint(_RECEIVED_FIELD << 3 | _FIXED64), struct.pack("<Q", request.received_ns),
         ))  # fmt: skip
-        body = plain(signal, request.body)
+        points = NOTHING
+        if signal is Signal.METRICS:
+            points = known.look(request.tenant, request.body)
+            fresh.append(points.fresh)
+        body = plain(signal, request.body, points)
         yield _varint(len(body) + len(tail))
         yield body
         yield tail

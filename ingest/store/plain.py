@@ -6,6 +6,9 @@ and maps. But an attribute there is a row of seven nullable columns and two nest
 it a tenth of a microsecond to read: with ten attributes a span that was half of the work of storing it
 (ADR 13).
 
+A point of a series that the store knows leaves its attributes behind altogether, and says its fingerprint
+instead (`ingest.store.known_series`).
+
 The request keeps its shape; a message's plain attributes move into its fields `KEYS` and `VALUES`, behind its
 others, in their order and with `SEPARATOR` between them. A record gets its length as it was sent as field
 `SIZE`, for the volumes by sender. Lengths on the way to them are written with four bytes each, since they are
@@ -25,6 +28,7 @@ from numpy.typing import NDArray
 
 from ingest.compiled import address_of, compiled, part
 from ingest.signals import Signal
+from ingest.store.known_series import NOTHING, Looked
 
 KEYS: Final = 1000
 """A field `string` that no message of OTLP has, nor is to have."""
@@ -32,6 +36,10 @@ VALUES: Final = 1002
 """Likewise."""
 SIZE: Final = 1001
 """A field `uint32`, likewise."""
+FINGERPRINT: Final = 1003
+"""A field `fixed64`, likewise, of the points of gauges and sums."""
+KNOWN_FINGERPRINT: Final = 1004
+"""Instead of it, of a point whose attributes were left behind."""
 SEPARATOR: Final = 0x1F
 """Between keys and between values. An attribute that has it is left as it is, and so is one without a key: a
 message without keys has no plain attributes."""
@@ -39,13 +47,18 @@ MAX_BYTES: Final = 1 << 26
 """Longer requests are left alone: what is written may be four times as long, and its lengths must fit."""
 
 _FIELDS: Final = 32  # numbers of fields that the table has room for
-_IS_RECORD: Final = _FIELDS  # beside them, whether the message is one
+_IS_RECORD: Final = (
+    _FIELDS  # beside them, whether the message is one: `_RECORD`, or `_POINT` of a gauge or sum
+)
+_RECORD, _POINT = 1, 2
 _ROW: Final = _FIELDS + 1
 _LENGTH_BYTES: Final = 4
 _DEPTH: Final = 8
 _GROWTH: Final = 4
 """No field is written more than so many times as long: a record of two bytes becomes eight, all others grow
 less. Nothing guards a write, so this must hold."""
+_FINGERPRINT_BYTES: Final = 10
+"""And each of these is written beside it."""
 _KEYS_GROWTH, _VALUES_GROWTH = 1, 2
 """Likewise the keys and values of a message, beside its own length: a number has twenty digits at most, and
 takes ten bytes or more then."""
@@ -63,8 +76,10 @@ _MINUS: Final = ord("-")
 
 Memory: TypeAlias = Any
 Bytes: TypeAlias = NDArray[np.uint8]
-Rewrite: TypeAlias = Callable[[bytes, NDArray[np.int64], Bytes, Bytes, Bytes], int]
-_SIGNATURE: Final = "int64(Bytes(uint8, 1, 'C'), int64[::1], uint8[::1], uint8[::1], uint8[::1])"
+Rewrite: TypeAlias = Callable[[bytes, NDArray[np.int64], NDArray[np.uint64], Bytes, Bytes, Bytes, Bytes], int]
+_SIGNATURE: Final = (
+    "int64(Bytes(uint8, 1, 'C'), int64[::1], uint64[::1], uint8[::1], uint8[::1], uint8[::1], uint8[::1])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +88,7 @@ class _Message:
 
     attributes: int = 0
     below: Mapping[int, _Message] = field(default_factory=dict)
-    is_record: bool = False
+    is_record: int = 0
 
 
 def _request(scope_of: _Message) -> _Message:
@@ -85,14 +100,15 @@ def _scope(record: _Message) -> _Message:
 
 
 def _record(attributes: int) -> _Message:
-    return _Message(attributes, is_record=True)
+    return _Message(attributes, is_record=_RECORD)
 
 
 def _points(attributes: int) -> _Message:
     return _Message(below={1: _record(attributes)})
 
 
-_METRIC: Final = _Message(below={5: _points(7), 7: _points(7), 9: _points(9), 10: _points(1), 11: _points(7)})
+_NUMBERS: Final = _Message(below={1: _Message(7, is_record=_POINT)})
+_METRIC: Final = _Message(below={5: _NUMBERS, 7: _NUMBERS, 9: _points(9), 10: _points(1), 11: _points(7)})
 _SHAPES: Final = {
     Signal.TRACES: _request(_scope(_record(9))),
     Signal.METRICS: _request(_scope(_METRIC)),
@@ -101,15 +117,16 @@ _SHAPES: Final = {
 """Numbers of opentelemetry/proto 1.x. Attributes of events, links and exemplars stay as they are."""
 
 
-def plain(signal: Signal, body: bytes) -> bytes:
-    """A request that says the same, its plain attributes in `KEYS` and `VALUES`; the same request if it
-    cannot be walked, or is longer than `MAX_BYTES`."""
+def plain(signal: Signal, body: bytes, points: Looked = NOTHING) -> bytes:
+    """A request that says the same, its plain attributes in `KEYS` and `VALUES`, but for those of points
+    whose series are known; the same request if it cannot be walked, or is longer than `MAX_BYTES`."""
     if len(body) > MAX_BYTES:
         return body
+    room = _GROWTH * len(body) + _FINGERPRINT_BYTES * len(points.fingerprints)
     written, keys, values = (
-        np.empty(growth * len(body), np.uint8) for growth in (_GROWTH, _KEYS_GROWTH, _VALUES_GROWTH)
+        np.empty(size, np.uint8) for size in (room, _KEYS_GROWTH * len(body), _VALUES_GROWTH * len(body))
     )
-    size = _load()(body, _table(signal), written, keys, values)
+    size = _load()(body, _table(signal), points.fingerprints, points.known, written, keys, values)
     return body if size == _FAILED else written[:size].tobytes()
 
 
@@ -121,12 +138,12 @@ def warm_up() -> None:
 @cache
 def _table(signal: Signal) -> NDArray[np.int64]:
     """By message and field: the message below, or `_ATTRIBUTES`, or 0 for what is copied; and whether the
-    message is a record."""
+    message is a record, and which."""
     messages = [_SHAPES[signal]]
     table: list[list[int]] = []
     for message in messages:
         row = [0] * _ROW
-        row[_IS_RECORD] = int(message.is_record)
+        row[_IS_RECORD] = message.is_record
         if message.attributes:
             row[message.attributes] = _ATTRIBUTES
         for number, below in message.below.items():
@@ -328,13 +345,44 @@ def _put_length(out: Memory, at: int, to: int) -> None:
         out[at + place] = size >> (7 * place) & 0x7F | (0x80 if place < _LENGTH_BYTES - 1 else 0)
 
 
+@part
+def _put_size(out: Memory, to: int, record: int, size: int) -> int:
+    """The length of a record as it was sent."""
+    return _put(out, _put(out, to, SIZE << 3), size) if record else to
+
+
+@part
+def _put_fingerprint(
+    out: Memory, to: int, record: int, fingerprints: Memory, point: int, count: int, is_known: bool
+) -> int:
+    """That of the series of a point, which is the `point`th."""
+    if record != _POINT or point > count:
+        return to
+    fingerprint = fingerprints[point - 1]
+    to = _put(out, to, (KNOWN_FINGERPRINT if is_known else FINGERPRINT) << 3 | 1)
+    for place in range(8):
+        out[to + place] = fingerprint >> np.uint64(8 * place) & np.uint64(0xFF)
+    return to + 8
+
+
 def _rewrite(
-    body: bytes, table: NDArray[np.int64], written: Bytes, keys_of_message: Bytes, values_of_message: Bytes
+    body: bytes,
+    table: NDArray[np.int64],
+    fingerprints: NDArray[np.uint64],
+    known: Bytes,
+    written: Bytes,
+    keys_of_message: Bytes,
+    values_of_message: Bytes,
 ) -> int:
     """How many bytes were written; `_FAILED` if the body cannot be walked. There is room for `_GROWTH` times
-    its length, and for the keys and values of one message."""
+    its length and all fingerprints, and for the keys and values of one message."""
     memory = address_of(body)
     meaning = address_of(table)
+    prints = address_of(fingerprints)
+    is_known = address_of(known)
+    print_count = min(len(fingerprints), len(known))
+    point = 0  # how many points of gauges and sums were begun
+    leaves = False  # the attributes of the message that is open behind
     out = address_of(written)
     keys = address_of(keys_of_message)
     values = address_of(values_of_message)
@@ -352,8 +400,10 @@ def _rewrite(
                 return to
             to = _put_lists(keys, keys_to, values, values_to, out, to)
             keys_to = values_to = 0
-            if meaning[messages[top] * _ROW + _IS_RECORD]:
-                to = _put(out, _put(out, to, SIZE << 3), end - begins[top])
+            record = meaning[messages[top] * _ROW + _IS_RECORD]
+            to = _put_size(out, to, record, end - begins[top])
+            to = _put_fingerprint(out, to, record, prints, point, print_count, leaves)
+            leaves = False
             _put_length(out, lengths[top], to)
             top -= 1
             continue
@@ -379,9 +429,15 @@ def _rewrite(
             begins[top], ends[top], messages[top], lengths[top] = content, content + size, what, to
             to += _LENGTH_BYTES
             at = content
+            point += meaning[what * _ROW + _IS_RECORD] == _POINT
+            leaves = (
+                meaning[what * _ROW + _IS_RECORD] == _POINT and point <= print_count and is_known[point - 1]
+            )
             continue
         at = content + size
         if what == _ATTRIBUTES:
+            if leaves:
+                continue
             keys_after, values_after = _list_pair(memory, content, at, keys, keys_to, values, values_to)
             if keys_after >= 0:
                 keys_to, values_to = keys_after, values_after

@@ -25,7 +25,29 @@ def load_sql(package: str, name: str) -> str:
     """
     if not _NAME.match(name):
         raise ValueError(f"{name!r} does not name a query: lower case, digits and _ only")
-    text = files(package).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    return _statement(files(package).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8"))
+
+
+@cache
+def load_view(name: str) -> str:
+    """The statement that makes a view, of the newest migration that does, without the comment above it.
+
+    Raises FileNotFoundError for one that none makes.
+    """
+    root = files("ingest.store").joinpath("migrations")
+    found = [
+        source
+        for migration in sorted(root.iterdir(), key=lambda entry: entry.name)
+        if migration.is_dir()
+        for source in migration.iterdir()
+        if source.name.partition("_")[2] == f"{name}.sql"
+    ]
+    if not found:
+        raise FileNotFoundError(f"no migration makes {name}")
+    return _statement(found[-1].read_text(encoding="utf-8"))
+
+
+def _statement(text: str) -> str:
     lines = text.splitlines()
     while lines and (not lines[0].strip() or lines[0].lstrip().startswith("--")):
         lines.pop(0)

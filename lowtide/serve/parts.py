@@ -314,10 +314,11 @@ def _there(part: T | None) -> T:
 def _prepare() -> None:
     """Import and warm up what is compiled, beside the steps that wait for the engine."""
     from collector.check import check
-    from ingest.store import plain
+    from ingest.store import known_series, plain
 
     try:
         check.warm_up()
         plain.warm_up()
+        known_series.warm_up()
     except Exception:
         log.debug("Warming up failed", exc_info=True)

@@ -1,5 +1,5 @@
--- The series of a block of points ($1) for each day it has points of, unless metric_series knows them for that day. Those of
--- the demo are always stored: its removal takes series by part, and points that come meanwhile need series of their own.
+-- The series of those of a block of points ($1) that say what they are of ($2), for each day it has points of, unless
+-- metric_series knows them for that day. Those of the demo are always stored: its removal takes series by part, and points that come meanwhile need series of their own.
 -- `FROM $1` within means the block as well. One number is looked for and not (tenant, fingerprint), which is several times dearer.
 WITH ${in_resource(resource_json)}
 SELECT
@@ -21,9 +21,9 @@ SELECT
     attributes AS Attributes,
     toDateTime(${seconds(time_ns)}, 'UTC') AS last_seen_at
 FROM $1
-WHERE attribute('lowtide.demo') = 'true' OR (tenant, fingerprint, toDate(last_seen_at)) NOT IN (
+WHERE $2 AND (attribute('lowtide.demo') = 'true' OR (tenant, fingerprint, toDate(last_seen_at)) NOT IN (
     SELECT tenant, fingerprint, toDate(last_seen_at)
     FROM metric_series
-    WHERE fingerprint IN (SELECT fingerprint FROM $1)
-)
+    WHERE fingerprint IN (SELECT fingerprint FROM $1 WHERE $2)
+))
 LIMIT 1 BY tenant, fingerprint, toDate(last_seen_at)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from collector.check import points
 from collector.check.rules import groups_of
 from collector.check.series import ACTIVE_MINUTES, SeriesLimit
 from collector.errors import CollectorError
 from collector.refusals import TooLargeError
+from ingest import series as module
 from ingest.signals import Signal
 
 KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
@@ -55,8 +55,9 @@ def pair(key: str, value: str) -> KeyValue:
 
 
 def numbers_of(body: bytes, seed: int = 7, room: int = 1000) -> list[int]:
-    found = np.zeros(room, np.uint64)
-    return [int(number) for number in found[: points.load()(body, seed, found)]]
+    found, days = np.zeros(room, np.uint64), np.zeros(room, np.int64)
+    count = module.load()(body, seed, found, days, np.zeros(0, np.uint64), False)
+    return [int(number) for number in found[:count]]
 
 
 def values_of(body: bytes) -> list[str]:
@@ -95,6 +96,30 @@ def test_broken_bytes_never_lead_beyond_the_end(series: list[Any], data: Any) ->
     for _ in range(data.draw(st.integers(0, 8))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     numbers_of(bytes(body[:cut]), room=4)
+
+
+def test_whatever_names_a_series_tells_it_apart() -> None:
+    """Also the same text in another place, and what lies behind the points."""
+    told = set()
+    for description, unit, scope_url, url, temporality, monotonic, resource, scope in (
+        ("x", "", "", "", 0, False, "", ""), ("", "x", "", "", 0, False, "", ""),
+        ("", "", "x", "", 0, False, "", ""), ("", "", "", "x", 0, False, "", ""),
+        ("", "", "", "", 1, False, "", ""), ("", "", "", "", 2, False, "", ""),
+        ("", "", "", "", 2, True, "", ""), ("", "", "", "", 0, False, "x", ""),
+        ("", "", "", "", 0, False, "", "x"), ("", "", "", "", 0, False, "", ""),
+    ):  # fmt: skip
+        request = ExportMetricsServiceRequest()
+        entry = request.resource_metrics.add(schema_url=url)
+        if resource:
+            entry.resource.attributes.append(pair(resource, ""))
+        of_scope = entry.scope_metrics.add(schema_url=scope_url)
+        if scope:
+            of_scope.scope.attributes.append(pair(scope, ""))
+        metric = of_scope.metrics.add(name="m", description=description, unit=unit)
+        metric.sum.data_points.add(time_unix_nano=1)
+        metric.sum.aggregation_temporality, metric.sum.is_monotonic = temporality, monotonic  # type: ignore[assignment]
+        told.update(numbers_of(request.SerializeToString()))
+    assert len(told) == 10
 
 
 def test_numbers_are_other_ones_in_another_process() -> None:

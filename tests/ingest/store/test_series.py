@@ -112,13 +112,17 @@ def test_of_the_demo_every_batch_stores_it(session: Session, tenant: str, send: 
 
 
 def test_a_series_that_was_deleted_comes_back(
-    session: Session, tenant: str, send: Callable[..., None]
+    migrated: Engine, session: Session, tenant: str, send: Callable[..., None], metrics: Any
 ) -> None:
+    """With the next process, or on the next day: the one that stored it takes it for known."""
     send(("/a", 0, 1))
     session.execute(
         "ALTER TABLE metric_series DELETE WHERE tenant = {t:String}", {"t": tenant}, {"mutations_sync": 2}
     )
-    send(("/a", 0, 2))
+    body = metrics([("http.requests", 1.0, MIDNIGHT_NS, {"route": "/a"})], POD)
+    writer = OtlpWriter(migrated)
+    writer.insert(Signal.METRICS, 900_003, f"next of {tenant}", [Request(tenant, 1, body)])
+    writer.close()
 
     assert stored(session, tenant) == [("/a", 0)]
 

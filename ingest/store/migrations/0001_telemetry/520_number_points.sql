@@ -1,9 +1,11 @@
--- One row per point of a gauge or sum. Keeps nothing.
+-- One row per point of a gauge or sum. is_known: its series is in metric_series, and its attributes were left behind.
+-- Keeps nothing.
 CREATE TABLE IF NOT EXISTS number_points
 (
     ${metric_columns},
     attributes Map(LowCardinality(String), String),
     fingerprint UInt64,
+    is_known Bool,
     start_ns UInt64,
     time_ns UInt64,
     value Float64,

@@ -1,9 +1,14 @@
--- Unfolds gauges and sums; a metric has one of the two.
+-- Unfolds gauges and sums; a metric has one of the two. The loader says which series a point is of, but for requests that it
+-- could not walk.
 CREATE MATERIALIZED VIEW IF NOT EXISTS number_points_mv TO number_points AS
 SELECT
     ${metric_names},
     ${attributes_of(point)} AS attributes,
-    ${fingerprint} AS fingerprint,
+    multiIf(
+        is_known, ${point.known_fingerprint},
+        ${point.fingerprint} != 0, ${point.fingerprint},
+        ${fingerprint}) AS fingerprint,
+    ${point.known_fingerprint} != 0 AS is_known,
     ${point.start_time_unix_nano} AS start_ns,
     ${point.time_unix_nano} AS time_ns,
     ifNull(${point.as_double}, toFloat64(ifNull(${point.as_int}, 0))) AS value,

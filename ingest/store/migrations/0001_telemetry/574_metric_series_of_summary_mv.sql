@@ -1,2 +1,2 @@
 CREATE MATERIALIZED VIEW IF NOT EXISTS metric_series_of_summary_mv TO metric_series AS
-${series_of(summary_points)}
+${series_of(summary_points, true)}
