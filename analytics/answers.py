@@ -25,7 +25,8 @@ from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer, Span
 from analytics.grouping import By
 from analytics.idle import idle_rows, judged, thresholds, with_gaps
 from analytics.notes import activity_notes, cost_notes, service_notes
-from analytics.prices import PriceBook, load_price_book
+from analytics.price_files import load_price_book
+from analytics.prices import PriceBook
 from analytics.queries import Session
 from analytics.recommend import recommendations
 from analytics.samples import days, read_samples

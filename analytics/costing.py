@@ -107,7 +107,7 @@ def day_costs(
         return
     minutes = placed(samples)
     slots = clock.within(slots_of(samples, minutes, now), day.start, day.end)
-    nodes = sized(samples.nodes, book)
+    nodes = sized(samples.nodes, book, day.start.date())
     hosts = _outside(samples.nodes, minutes)
     doubles = _doubles(samples.nodes, hosts)
     in_clusters = samples.nodes.join(hosts, on="node_id", how="anti").select("node_id")
@@ -142,12 +142,12 @@ def _functions(
     requests: pl.DataFrame, owners: pl.DataFrame, settings: AnalyticsSettings, book: PriceBook
 ) -> tuple[pl.DataFrame, tuple[int, int]]:
     """Lines of functions; and how many of them have no list price, and how many do not say their memory."""
-    known = owners.select("workload_id", "provider", "region", "platform", "memory_bytes")
+    known = owners.select("workload_id", "provider", "region", "platform", "architecture", "memory_bytes")
     hours = (
         requests.filter(pl.col("workload_kind") == "Function")
         .join(known, on="workload_id", how="left")
         .with_columns(
-            pl.col("provider", "region", "platform").fill_null(""),
+            pl.col("provider", "region", "platform", "architecture").fill_null(""),
             pl.col("memory_bytes").fill_null(0.0),
             day=pl.col("hour").dt.date(),
         )

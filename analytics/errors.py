@@ -27,5 +27,7 @@ class PriceBookError(AnalyticsError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         first, *rest = self.problems
-        many = f"{len(self.problems)} prices are wrong.\n" + "\n".join(f"  {line}" for line in self.problems)
+        many = f"{len(self.problems)} problems in price files.\n" + "\n".join(
+            f"  {line}" for line in self.problems
+        )
         super().__init__(many if rest else first)

@@ -16,14 +16,14 @@ from analytics.money import nano_usd
 from analytics.prices import PriceBook
 
 
-def sized(nodes: pl.DataFrame, book: PriceBook) -> pl.DataFrame:
-    """Nodes with a size and whether their type has a list price; a type in the book fills in a size nobody
-    told.
+def sized(nodes: pl.DataFrame, book: PriceBook, day: date) -> pl.DataFrame:
+    """Nodes with a size and whether their type has a list price that day; a type in the book fills in a size
+    nobody told.
     """
     kinds = ("provider", "region", "host_type")
     rows = []
     for provider, region, host_type in nodes.select(kinds).unique().iter_rows():
-        price = book.machine(provider, region, host_type, date.max)
+        price = book.machine(provider, region, host_type, day)
         size = (float(price.cores), float(price.memory_gib) * ledger.GIB) if price else (0.0, 0.0)
         rows.append((provider, region, host_type, price is not None, *size))
     schema = dict.fromkeys(kinds, pl.String) | {
@@ -71,9 +71,9 @@ def _prices(pieces: pl.DataFrame, nodes: pl.DataFrame, book: PriceBook) -> pl.Da
     rows = []
     for provider, region, host_type, cores, memory, day in wanted.select(kinds).unique().iter_rows():
         price = book.machine(provider, region, host_type, day) or book.by_size(
-            Decimal(str(cores)), Decimal(str(memory / ledger.GIB)), day
+            Decimal(str(cores)), Decimal(str(memory / ledger.GIB)), day, provider
         )
-        rates = book.rates(day)
+        rates = book.rates(day, provider)
         rows.append(
             (provider, region, host_type, cores, memory, day, nano_usd(price.price), *map(float, rates))
         )

@@ -47,7 +47,8 @@ class AnalyticsSettings(BaseModel):
     price_book: tuple[Path, ...] = Field(
         default=(),
         description="Files with prices of one's own, read after the list prices that come with Lowtide; "
-        "an entry for the same thing and day replaces theirs. docs/cost.md describes the format.",
+        "on the days that they cover they replace those for the same thing. docs/prices.md describes the "
+        "format.",
     )
     exchange_rate: Decimal = Field(
         default=Decimal(1),

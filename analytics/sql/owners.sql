@@ -15,6 +15,7 @@ SELECT
     argMaxIf(resource['cloud.provider'], seen_at, resource['cloud.provider'] != '') AS provider,
     argMaxIf(resource['cloud.region'], seen_at, resource['cloud.region'] != '') AS region,
     argMaxIf(resource['cloud.platform'], seen_at, resource['cloud.platform'] != '') AS platform,
+    argMaxIf(resource['host.arch'], seen_at, resource['host.arch'] != '') AS architecture,
     toFloat64OrZero(argMaxIf(resource['faas.max_memory'], seen_at, resource['faas.max_memory'] != '')) AS memory_bytes,
     groupUniqArrayIf(toString(node), cluster = '' AND node != '') AS hosts,
     max(resource['lowtide.demo'] = 'true') AS is_demo,

@@ -34,6 +34,7 @@ _ORDER = (
     "cost",
     "idle",
     "recommend",
+    "prices",
     "sql",
     "token",
     "doctor",

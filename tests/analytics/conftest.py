@@ -18,7 +18,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from analytics.costing import CostLines, day_costs
 from analytics.lines import named, paid_times, summed
-from analytics.prices import PriceBook, PriceEntry
+from analytics.price_entries import Plan, PriceEntry
+from analytics.prices import Listing, PriceBook
 from analytics.queries import TIME
 from analytics.samples import Samples
 from analytics.settings import AnalyticsSettings
@@ -33,7 +34,8 @@ OWNER_COLUMNS: dict[str, Any] = {
     "workload_id": pl.UInt64, "cluster": pl.String, "environment": pl.String, "namespace": pl.String,
     "workload_kind": pl.String, "workload_name": pl.String, "service_namespace": pl.String,
     "service_name": pl.String, "team": pl.String, "application": pl.String, "role": pl.String,
-    "provider": pl.String, "region": pl.String, "platform": pl.String, "memory_bytes": pl.Float64,
+    "provider": pl.String, "region": pl.String, "platform": pl.String, "architecture": pl.String,
+    "memory_bytes": pl.Float64,
     "hosts": pl.List(pl.String), "is_demo": pl.UInt8, "first_seen_at": TIME, "last_seen_at": TIME,
 }  # fmt: skip
 MINUTE_COLUMNS: dict[str, Any] = {
@@ -61,16 +63,20 @@ HOST_SERVICE_COLUMNS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def entry(sku: str, unit: str, price: str, **more: Any) -> PriceEntry:
+_GIVEN = {"provider": "", "region": "", "currency": "USD", "source": "a test", "retrieved_on": "2026-01-01"}
+
+
+def entry(sku: str, unit: str, price: str, **more: Any) -> Listing:
     """A price of the test's own book."""
-    given = {
-        "provider": "",
-        "region": "",
-        "currency": "USD",
-        "source": "a test",
-        "retrieved_on": "2026-01-01",
-    }
-    return PriceEntry.model_validate({**given, "sku": sku, "unit": unit, "price": price, **more})
+    kind = "machine" if unit == "hour" else "rate"
+    given = {**_GIVEN, "kind": kind, "sku": sku, "unit": unit, "price": price, **more}
+    return Listing(PriceEntry.model_validate(given), "a test", 1)
+
+
+def plan(name: str, request: str, gib_second: str, **more: Any) -> Listing:
+    """A plan of the test's own book."""
+    given = {**_GIVEN, "plan": name, "prices": {"request": request, "GiB-second": gib_second}, **more}
+    return Listing(Plan.model_validate(given), "a test", 1)
 
 
 @dataclass
@@ -133,8 +139,8 @@ class Estate:
             "workload_id": workload, "cluster": "fra", "environment": "", "namespace": "shop",
             "workload_kind": "Deployment", "workload_name": f"workload-{workload}", "service_namespace": "",
             "service_name": "", "team": "", "application": "", "role": "", "provider": "", "region": "",
-            "platform": "", "memory_bytes": 0.0, "hosts": [], "is_demo": 0, "first_seen_at": MIDNIGHT,
-            "last_seen_at": MIDNIGHT + timedelta(days=1), **what,
+            "platform": "", "architecture": "", "memory_bytes": 0.0, "hosts": [], "is_demo": 0,
+            "first_seen_at": MIDNIGHT, "last_seen_at": MIDNIGHT + timedelta(days=1), **what,
         })  # fmt: skip
 
     @property
@@ -189,7 +195,7 @@ def estate() -> type[Estate]:
 
 
 @pytest.fixture(scope="session")
-def price() -> Callable[..., PriceEntry]:
+def price() -> Callable[..., Listing]:
     """`price(sku, unit, price, ...)` is an entry of a book."""
     return entry
 
@@ -201,11 +207,10 @@ def book() -> PriceBook:
     return PriceBook([
         entry("vcpu", "vCPU-hour", "0.03"),
         entry("memory", "GiB-hour", "0.005"),
-        entry("function", "request", "0.0000002"),
-        entry("function", "GiB-second", "0.00001"),
+        plan("default", "0.0000002", "0.00001"),
         entry("box", "hour", "0.20", vcpu=Decimal(4), memory_gib=Decimal(16), **machine),
-        entry("lambda", "request", "0.0000004", **machine),
-        entry("lambda", "GiB-second", "0.00002", **machine),
+        plan("lambda", "0.0000004", "0.00002", **machine),
+        plan("stepped", "0", "0.00002", minimum_ms=100, memory_step_mib=128, **machine),
     ])  # fmt: skip
 
 

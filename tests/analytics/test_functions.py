@@ -24,7 +24,7 @@ def cost(
     hours = pl.DataFrame({
         "workload_id": [1], "hour": [midnight], "requests": [requests], "busy_s": [busy_s],
         "memory_bytes": [mib * 1024.0 * 1024.0], "provider": [plan[0]], "region": [plan[1]],
-        "platform": [plan[2]], "day": [midnight.date()],
+        "platform": [plan[2]], "architecture": [""], "day": [midnight.date()],
     })  # fmt: skip
     (row,) = function_lines(hours, plans(hours, book)).to_dicts()
     return row
@@ -53,6 +53,24 @@ def test_a_plan_that_nobody_knows_is_the_default_one(book: Any, midnight: dateti
     row = cost(book, midnight, 1_000_000, 0.0, 128, ("", "", ""))
 
     assert (row["functions_nano"], row["listed"]) == (200_000_000, False)
+
+
+@pytest.mark.parametrize(
+    ("requests", "busy_s", "mib", "gib_s"),
+    [
+        (100, 1.0, 128, 10 * 0.125),  # 10 ms each are billed as 100
+        (100, 20.0, 128, 20 * 0.125),
+        (100, 20.0, 129, 20 * 0.25),
+        (100, 20.0, 1, 20 * 0.125),
+        (0, 0.0, 128, 0.0),
+    ],
+)
+def test_least_time_and_steps_of_memory(
+    book: Any, midnight: datetime, requests: float, busy_s: float, mib: int, gib_s: float
+) -> None:
+    row = cost(book, midnight, requests, busy_s, mib, ("aws", "eu-west-1", "stepped"))
+
+    assert row["functions_nano"] == round(gib_s * 20_000)
 
 
 def test_a_function_that_says_nothing_of_itself(session: Session, telemetry: Any, tenant: str) -> None:
