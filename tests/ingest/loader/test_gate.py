@@ -112,7 +112,7 @@ def test_while_the_loader_is_paused_nothing_is_stored_and_all_that_was_is_trimme
 ) -> None:
     writer = Gathering()
 
-    def gathering(_: Engine, inserting: Any) -> Gathering:
+    def gathering(_: Engine, inserting: Any, known: Any) -> Gathering:
         writer.inserting = inserting
         return writer
 
