@@ -36,6 +36,7 @@ RULES: Final[Mapping[str, Sequence[str]]] = {
     "telemetry_volume_1h": ["demo_by_service"],
     "usage_1m": ["demo_by_workload"],
     "nodes_1m": ["demo_by_node"],
+    "kubernetes_facts": ["demo_by_label"],
     "otel_logs": ["demo_by_resource"],
     "metric_series": ["demo_by_resource"],
     "otel_traces": ["demo_by_resource"],

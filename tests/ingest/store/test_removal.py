@@ -63,6 +63,8 @@ def points(who: dict[str, str]) -> bytes:
     metrics = entry.scope_metrics.add().metrics
     for name in ("k8s.container.cpu_request", "k8s.node.cpu.usage", "container.cpu.usage"):
         metrics.add(name=name).gauge.data_points.add(time_unix_nano=NOW_NS, as_double=0.5)
+    fact = metrics.add(name="kube_pod_info").gauge.data_points.add(time_unix_nano=NOW_NS, as_double=1)
+    fact.attributes.extend(attributes({"namespace": "shop", "pod": who["service.name"]}))
     histogram, exponential, summary = Histogram(), ExponentialHistogram(), Summary()
     histogram.data_points.add(
         time_unix_nano=NOW_NS, count=2, sum=3, bucket_counts=[1, 1], explicit_bounds=[1.0]

@@ -14,5 +14,7 @@ SELECT
     value
 FROM number_points
 WHERE name IN (
-    ${opentelemetry_metrics})
+    ${opentelemetry_metrics},
+    ${kube_state_metrics},
+    ${cadvisor_metrics})
     AND ${is_value}

@@ -1,0 +1,2 @@
+-- Facts of clusters: what the resource said is among the labels.
+labels['lowtide.demo'] = 'true'
