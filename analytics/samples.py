@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from analytics import allocation, clock
+from analytics.counters import container_cores
 from analytics.queries import Session, read_range
 from analytics.window import Window
 
@@ -48,11 +49,43 @@ def days(window: Window) -> Iterator[Window]:
 def read_samples(session: Session, window: Window, tenant: str) -> Samples:
     """The samples of the window and two hours before and after it. Raises what the session raises."""
     first, last = window.start - clock.MARGIN, window.end + clock.MARGIN
-    frames = [
+    containers, minutes, counters, nodes, node_minutes, host_services = (
         read_range(session, query, tenant, first, last)
-        for query in ("containers", "container_minutes", "nodes", "node_minutes", "host_services")
-    ]
-    return Samples(*frames)
+        for query in (
+            "containers", "container_minutes", "container_counters", "nodes", "node_minutes", "host_services"
+        )
+    )  # fmt: skip
+    minutes = while_there(counted(minutes, counters), containers)
+    return Samples(containers, minutes, nodes, node_minutes, host_services)
+
+
+def counted(minutes: pl.DataFrame, counters: pl.DataFrame) -> pl.DataFrame:
+    """Minutes of containers, with the cores of those that only tell a counter of their CPU time.
+
+    Where cores are reported as well, those count: the same container is heard through two paths.
+    """
+    if counters.is_empty():
+        return minutes
+    return (
+        minutes.join(container_cores(counters), on=["container_id", "minute"], how="left")
+        .with_columns(cpu_usage=pl.coalesce("cpu_usage", "cpu_counted"))
+        .drop("cpu_counted")
+    )
+
+
+def while_there(minutes: pl.DataFrame, containers: pl.DataFrame) -> pl.DataFrame:
+    """Without the minutes in which a pod that is done was only spoken of: its requests are told until
+    somebody deletes it, and hold nothing. One that runs again has usage.
+    """
+    ended = containers.select("container_id", "ended_at").drop_nulls()
+    if ended.is_empty():
+        return minutes
+    silent = pl.col("cpu_usage").is_null() & pl.col("memory_usage").is_null()
+    return (
+        minutes.join(ended, on="container_id", how="left")
+        .filter((silent & (pl.col("minute") >= pl.col("ended_at"))).fill_null(value=False).not_())
+        .drop("ended_at")
+    )
 
 
 def placed(samples: Samples) -> pl.DataFrame:

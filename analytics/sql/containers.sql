@@ -1,16 +1,17 @@
--- One row per container of a pod that has samples in the range: who it belongs to and where it last was. The cluster's and the
--- kubelet's scrapers may know different owners of the same pod; the closest to the workload counts.
+-- One row per container of a pod that has samples in the range: who it belongs to, where it last was, and when it was done
+-- for good (NULL while it runs, or nobody said). Several scrapers may know different owners of the same pod; the closest to
+-- what is deployed counts.
 SELECT
     sipHash64(cluster, namespace, pod, container) AS container_id,
-    cluster,
-    namespace,
-    pod,
+    seen.cluster AS cluster,
+    seen.namespace AS namespace,
+    seen.pod AS pod,
     container,
-    argMaxIf(seen.node, seen.last_at, seen.node != '') AS node,
-    max(seen.environment) AS environment,
-    argMax((seen.workload_kind, seen.workload_name), owner_rank) AS owner,
-    owner.1 AS workload_kind,
-    owner.2 AS workload_name,
+    seen.node AS node,
+    seen.environment AS environment,
+    if(${owner_rank(owned.owner_kind)} > ${owner_rank(seen.kind)}, owned.owner_kind, seen.kind) AS workload_kind,
+    if(${owner_rank(owned.owner_kind)} > ${owner_rank(seen.kind)}, owned.owner_name, seen.owner) AS workload_name,
+    owned.ended_at AS ended_at,
     ${workload_id('')} AS workload_id
 FROM
 (
@@ -19,18 +20,34 @@ FROM
         namespace,
         pod,
         container,
-        node,
-        environment,
-        workload_kind,
-        workload_name,
-        max(minute) AS last_at,
-        transform(workload_kind, ['', 'Pod', 'Job', 'ReplicaSet'], [0, 1, 2, 2], 3) AS owner_rank
-    FROM usage_1m
-    WHERE tenant = {tenant:String}
-        AND minute >= {start:DateTime('UTC')}
-        AND minute < {end:DateTime('UTC')}
-        AND pod != ''
-        AND container != ''
-    GROUP BY cluster, namespace, pod, container, node, environment, workload_kind, workload_name
+        argMaxIf(usage.node, usage.last_at, usage.node != '') AS node,
+        max(usage.environment) AS environment,
+        argMax((workload_kind, workload_name), ${owner_rank(workload_kind)}) AS known,
+        known.1 AS kind,
+        known.2 AS owner
+    FROM
+    (
+        SELECT
+            cluster,
+            namespace,
+            pod,
+            container,
+            node,
+            environment,
+            workload_kind,
+            workload_name,
+            max(minute) AS last_at
+        FROM usage_1m
+        WHERE tenant = {tenant:String}
+            AND minute >= {start:DateTime('UTC')}
+            AND minute < {end:DateTime('UTC')}
+            AND pod != ''
+            AND container != ''
+        GROUP BY cluster, namespace, pod, container, node, environment, workload_kind, workload_name
+    ) AS usage
+    GROUP BY cluster, namespace, pod, container
 ) AS seen
-GROUP BY container_id, cluster, namespace, pod, container
+LEFT JOIN
+(
+    ${pod_owners}
+) AS owned ON seen.cluster = owned.cluster AND seen.namespace = owned.namespace AND seen.pod = owned.pod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -27,6 +27,7 @@ from analytics.window import Window
 from ingest.signals import Signal
 from ingest.store.engine import Engine
 from ingest.store.otlp import OtlpWriter, Request
+from support.kubernetes import Sample, written
 
 MIDNIGHT = datetime(2026, 3, 4, tzinfo=UTC)
 GIB = 1024**3
@@ -280,6 +281,10 @@ class Telemetry:
             )
             span.attributes.extend(_attributes(attributes or {}))
         self._send(Signal.TRACES, request.SerializeToString())
+
+    def prometheus(self, samples: Iterable[Sample]) -> None:
+        """What a Prometheus writes; each call is a request."""
+        self._send(Signal.METRICS, written(samples))
 
     def store(self) -> None:
         """Write what was given, a batch for each signal."""

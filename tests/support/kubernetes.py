@@ -41,7 +41,7 @@ class Sample:
         )
 
 
-def sample(name: str, time_ms: int, value: float = 1.0, **labels: str) -> Sample:
+def sample(name: str, time_ms: int, value: float = 1.0, /, **labels: str) -> Sample:
     return Sample({"__name__": name, **labels}, time_ms, value)
 
 

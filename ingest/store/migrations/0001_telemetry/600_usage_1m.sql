@@ -1,8 +1,11 @@
 -- What containers, pods, workloads and processes used and asked for, by minute. From metrics of the Collector's
--- kubeletstats, k8s_cluster and hostmetrics receivers. Rows with a container: CPU and memory. With a pod and no
--- container: network. With neither: replicas, and processes on a machine. counter: which of several counters of one kind it
--- is: the network interface, or process id and CPU mode. *_sum / *_samples is the mean; *_total are counters as reported, at
--- their highest within the minute; *_delta is what was reported as growth.
+-- kubeletstats, k8s_cluster and hostmetrics receivers, and from cAdvisor and kube-state-metrics, which know the pod and not
+-- its workload: theirs is the pod itself, and kubernetes_facts has its owner. Rows with a container: CPU and memory. With a
+-- pod and no container: network. With neither: replicas, and processes on a machine. counter: which of several counters of
+-- one kind it is: the network interface, process id and CPU mode, or the id of the container in its runtime (`cpu` where none
+-- is told). *_sum / *_samples is the mean; *_total are counters as reported, at their highest within the minute, *_last is
+-- when it was read last and what it said then (less than the highest if it has been reset since); *_delta is what was reported
+-- as growth.
 CREATE TABLE IF NOT EXISTS usage_1m
 (
     tenant LowCardinality(String),
@@ -28,7 +31,9 @@ CREATE TABLE IF NOT EXISTS usage_1m
     replicas_desired SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1)),
     replicas_available SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1)),
     cpu_time_s_total SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1)),
-    cpu_time_s_delta SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1))
+    cpu_time_s_delta SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1)),
+    cpu_time_s_last SimpleAggregateFunction(max, Tuple(at DateTime64(3, 'UTC'), total Float64)) CODEC(ZSTD(1)),
+    started_at SimpleAggregateFunction(max, DateTime('UTC')) CODEC(ZSTD(1))
 )
 ENGINE = ${aggregating}
 PARTITION BY toDate(minute)

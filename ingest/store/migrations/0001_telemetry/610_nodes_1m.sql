@@ -1,5 +1,6 @@
 -- Capacity and use of every node of a cluster (cluster set) and every other machine (cluster empty), by minute.
--- cpu_busy_sum / (cpu_busy_sum + cpu_idle_sum) is the utilisation where a machine reports that instead of cores.
+-- cpu_busy_sum / (cpu_busy_sum + cpu_idle_sum) is the utilisation where a machine reports that instead of cores;
+-- cpu_time_s_* are a counter of the CPU time of all processors, as in usage_1m.
 CREATE TABLE IF NOT EXISTS nodes_1m
 (
     tenant LowCardinality(String),
@@ -19,7 +20,9 @@ CREATE TABLE IF NOT EXISTS nodes_1m
     cpu_busy_sum SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1)),
     cpu_idle_sum SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1)),
     memory_usage_bytes_sum SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1)),
-    memory_usage_samples SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1))
+    memory_usage_samples SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    cpu_time_s_total SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1)),
+    cpu_time_s_last SimpleAggregateFunction(max, Tuple(at DateTime64(3, 'UTC'), total Float64)) CODEC(ZSTD(1))
 )
 ENGINE = ${aggregating}
 PARTITION BY toDate(minute)

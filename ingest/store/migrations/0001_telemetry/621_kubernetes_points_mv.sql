@@ -1,11 +1,12 @@
 -- kind and name: the object, as the metric's name tells: kube_pod_owner is of the Pod in the label `pod`. A scraper that has
 -- labels of its own for a target (no honor_labels) puts exported_ before the metric's. The cluster is an external label of
--- Prometheus, or of the resource.
+-- Prometheus, or of the resource. The node of a kubelet is a label of the target, or its address if that is a bare name.
 CREATE MATERIALIZED VIEW IF NOT EXISTS kubernetes_points_mv TO kubernetes_points AS
 WITH
     key -> if(known.attributes[concat('exported_', key)] != '',
         known.attributes[concat('exported_', key)], known.attributes[key]) AS label,
-    if(startsWith(known.name, 'container_'), 'pod', extract(known.name, '^kube_([a-z]+)_')) AS word
+    if(startsWith(known.name, 'kube_'), extract(known.name, '^kube_([a-z]+)_'), 'pod') AS word,
+    simpleJSONExtractString(resource_json, 'service.instance.id') AS instance
 SELECT
     tenant,
     if(known.attributes['cluster'] != '', known.attributes['cluster'], known.cluster) AS cluster,
@@ -23,7 +24,11 @@ SELECT
     label(if(word = 'job', 'job_name', word)) AS name,
     known.attributes['uid'] AS uid,
     label('container') AS container,
-    if(label('node') != '', label('node'), known.attributes['kubernetes_io_hostname']) AS node,
+    multiIf(
+        label('node') != '', label('node'),
+        known.attributes['kubernetes_io_hostname'] != '', known.attributes['kubernetes_io_hostname'],
+        startsWith(known.name, 'kube_') OR position(instance, ':') > 0, '',
+        instance) AS node,
     known.attributes['resource'] AS resource,
     if(
         simpleJSONExtractString(resource_json, 'lowtide.demo') = 'true',
