@@ -19,6 +19,7 @@ import polars as pl
 from analytics import queries
 from analytics.activity import Activity, activity_of, heard_window, quiet_seconds
 from analytics.ahead import Reader
+from analytics.cluster_owners import cluster_owners, with_clusters
 from analytics.cost import cost_rows, identified
 from analytics.costing import CostLines, cost_lines, day_costs
 from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer, Span
@@ -143,9 +144,10 @@ def _facts(
     span, settings = parse_window(window, now), basis.settings
     with Reader() as reader:
         read_owners = reader.plan(lambda: queries.owners(session, tenant, settings))
+        read_told = reader.plan(lambda: cluster_owners(session, span, tenant, settings))
         read_days = [(day, reader.plan(partial(read_samples, session, day, tenant))) for day in days(span)]
         read_activity = reader.plan(lambda: activity_of(session, span, settings, tenant, witnesses=witnesses))
-        owners = read_owners()
+        owners = with_clusters(read_owners(), read_told())
         parts = [
             part
             for day, read in read_days

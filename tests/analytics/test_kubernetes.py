@@ -9,7 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from analytics.activity import activity_of
 from analytics.answers import Basis, cost_answer
+from analytics.cluster_owners import label_keys
 from analytics.cost import By
 from analytics.samples import Samples, read_samples
 from analytics.settings import AnalyticsSettings
@@ -106,6 +108,62 @@ def test_both_paths_at_once_cost_once(
     telemetry.store()
 
     assert shown(costs(session, basis, tenant)) == shown(expected)
+
+
+def test_labels_say_whose_it_is(session: Session, telemetry: Any, tenant: str, basis: Basis) -> None:
+    """Of the pod before those of the namespace; what a resource says comes before both."""
+    scraped(telemetry, seconds=600)
+    agent = {
+        "k8s.cluster.name": "fra", "k8s.namespace.name": "shop", "k8s.daemonset.name": "agent",
+        "k8s.pod.label.team": "platform-team",
+    }  # fmt: skip
+    telemetry.gauges(agent, [("up", 1.0, START, {})])
+    telemetry.store()
+
+    teams, total = costs(session, basis, tenant, By.TEAM), costs(session, basis, tenant)
+    assert teams.keys() == {"payments", "commerce", "platform-team", "idle", "system", "total"}
+    assert teams["payments"].total == total["fra/shop/checkout"].total
+    assert teams["platform-team"].total == total["fra/shop/agent"].total
+    assert "shop" in costs(session, basis, tenant, By.APPLICATION)
+
+
+def test_witnesses_know_the_workload(session: Session, telemetry: Any, tenant: str) -> None:
+    """CPU and network of cAdvisor's pods are those of their owners."""
+    scraped(telemetry)
+    pod = {"namespace": "shop", "pod": "checkout-7d9-abc", "cluster": "fra", "interface": "eth0", "id": "/p"}
+    loopback = {**pod, "interface": "lo"}
+    for number, at in enumerate(moments()[:3]):
+        time_ms = round(at.timestamp() * 1000)
+        telemetry.prometheus([
+            sample("container_network_receive_bytes_total", time_ms, 1e6 + number * 6e3, **pod),
+            sample("container_network_transmit_bytes_total", time_ms, 1e6, **pod),
+            sample("container_network_receive_bytes_total", time_ms, 1e9 * number, **loopback),
+        ])  # fmt: skip
+    telemetry.store()
+
+    found = activity_of(session, HOUR, AnalyticsSettings(), tenant)
+    names = frames(session, tenant).containers.select("workload_id", "workload_name").unique()
+    witnesses = {
+        row["workload_name"]: row for row in found.witnesses.join(names, on="workload_id").to_dicts()
+    }
+    assert witnesses.keys() == {"checkout", "quote", "agent", "nightly"}
+    assert witnesses["checkout"]["cpu_samples"] == 59
+    assert witnesses["checkout"]["cpu_floor_cores"] == pytest.approx(0.2)
+    (traffic,) = found.traffic.join(names, on="workload_id").to_dicts()
+    assert (traffic["workload_name"], traffic["network_bytes"], traffic["network_seconds"]) == (
+        "checkout", 12e3, 120,
+    )  # fmt: skip
+
+
+def test_keys_of_labels_as_kube_state_metrics_spells_them() -> None:
+    attributes = (
+        "k8s.pod.label.app.kubernetes.io/part-of", "k8s.namespace.label.costCenter", "team",
+        "k8s.pod.label.eks.amazonaws.com/capacityType",
+    )  # fmt: skip
+    assert label_keys(attributes) == [
+        "pod/label_app_kubernetes_io_part_of", "namespace/label_cost_center",
+        "pod/label_eks_amazonaws_com_capacity_type",
+    ]  # fmt: skip
 
 
 def frames(session: Session, tenant: str) -> Samples:

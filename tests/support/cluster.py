@@ -123,6 +123,11 @@ def _state(time_ms: int) -> Iterator[Sample]:
             if asked:
                 what = {"container": one.name, "node": NODE, "resource": resource, "unit": units[resource]}
                 yield sample("kube_pod_container_resource_requests", time_ms, asked, **one.who, **what, **KSM)
+    for one in CONTAINERS:
+        if one.workload == "checkout":
+            labels = {"label_team": "payments", "label_app_kubernetes_io_part_of": "shop"}
+            yield sample("kube_pod_labels", time_ms, **one.who, **labels, **KSM)
+    yield sample("kube_namespace_labels", time_ms, namespace="shop", label_team="commerce", **KSM)
     for maker, (label, kind, name) in MAKERS.items():
         owner = {"owner_kind": kind, "owner_name": name, "owner_is_controller": "true"}
         fact = f"kube_{label.removesuffix('_name')}_owner"

@@ -1,25 +1,29 @@
 -- One row per pod that kube-state-metrics named in the range {start} to {end}: who it belongs to, over ReplicaSet and Job to what
 -- made those. A pod of nobody (a static one is its node's) belongs to itself: owner_kind is ''. ended_at: when its containers
--- were done, for good.
+-- were done, for good; begun_at and seen_at: from the hour in which it was named first to when it was last.
 SELECT
     pods.cluster AS cluster,
     pods.namespace AS namespace,
     pods.pod AS pod,
     if(makers.owner_kind != '', makers.owner_kind, pods.owner_kind) AS owner_kind,
     if(makers.owner_kind != '', makers.owner_name, pods.owner_name) AS owner_name,
-    pods.ended_at AS ended_at
+    pods.ended_at AS ended_at,
+    pods.begun_at AS begun_at,
+    pods.seen_at AS seen_at
 FROM
 (
     SELECT
         cluster,
         namespace,
         name AS pod,
-        argMaxIf(if(labels['owner_kind'] IN ('Node', '<none>'), '', labels['owner_kind']), seen_at, fact = 'kube_pod_owner')
+        argMaxIf(if(labels['owner_kind'] IN ('Node', '<none>'), '', labels['owner_kind']), facts.seen_at, fact = 'kube_pod_owner')
             AS owner_kind,
-        argMaxIf(labels['owner_name'], seen_at, fact = 'kube_pod_owner') AS owner_name,
+        argMaxIf(labels['owner_name'], facts.seen_at, fact = 'kube_pod_owner') AS owner_name,
         maxIf(value, fact = 'kube_pod_completion_time') AS ended_s,
+        min(period) AS begun_at,
+        max(facts.seen_at) AS seen_at,
         if(ended_s > 0, toDateTime(toUInt32(least(ended_s, 4294967295)), 'UTC'), NULL) AS ended_at
-    FROM kubernetes_facts
+    FROM kubernetes_facts AS facts
     WHERE tenant = {tenant:String}
         AND fact IN ('kube_pod_owner', 'kube_pod_completion_time')
         AND period >= toStartOfHour({start:DateTime('UTC')})
