@@ -37,6 +37,7 @@ RULES: Final[Mapping[str, Sequence[str]]] = {
     "usage_1m": ["demo_by_workload"],
     "nodes_1m": ["demo_by_node"],
     "kubernetes_facts": ["demo_by_label"],
+    "mesh_edges_1m": ["demo_by_edge"],
     "otel_logs": ["demo_by_resource"],
     "metric_series": ["demo_by_resource"],
     "otel_traces": ["demo_by_resource"],

@@ -286,6 +286,10 @@ class Telemetry:
         """What a Prometheus writes; each call is a request."""
         self._send(Signal.METRICS, written(samples))
 
+    def body(self, signal: Signal, body: bytes) -> None:
+        """A request as it is."""
+        self._send(signal, body)
+
     def store(self) -> None:
         """Write what was given, a batch for each signal."""
         for signal, requests in self._waiting.items():

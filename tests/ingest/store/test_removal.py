@@ -65,6 +65,8 @@ def points(who: dict[str, str]) -> bytes:
         metrics.add(name=name).gauge.data_points.add(time_unix_nano=NOW_NS, as_double=0.5)
     fact = metrics.add(name="kube_pod_info").gauge.data_points.add(time_unix_nano=NOW_NS, as_double=1)
     fact.attributes.extend(attributes({"namespace": "shop", "pod": who["service.name"]}))
+    edge = metrics.add(name="response_total").gauge.data_points.add(time_unix_nano=NOW_NS, as_double=1)
+    edge.attributes.extend(attributes({"direction": "inbound"}))
     histogram, exponential, summary = Histogram(), ExponentialHistogram(), Summary()
     histogram.data_points.add(
         time_unix_nano=NOW_NS, count=2, sum=3, bucket_counts=[1, 1], explicit_bounds=[1.0]

@@ -57,6 +57,7 @@ KEYS = [
     "faas.coldstart",
     "db.system", "messaging.system", "user_agent.original", "network.io.direction", "state", "cpu.mode",
     "process.pid", "interface", "cloud.region", "lowtide.demo", "",
+    "reporter", "direction", "envoy_cluster_name", "callee_service", "response_code", "pod",
 ]  # fmt: skip
 STATES = [
     "ot=th:0", "ot=th:8", "ot=th:ffffffffffffff", "ot=th:fffffffffffffff", "a=b,ot=rv:1;th:c", "ot=th:",
@@ -66,6 +67,8 @@ METRICS = [
     "container.cpu.usage", "container.memory.working_set", "k8s.node.cpu.usage", "system.cpu.utilization",
     "system.network.io", "k8s.pod.network.io", "process.cpu.time", "process.memory.usage",
     "k8s.deployment.desired", "k8s.node.memory.working_set", "system.memory.usage",
+    "istio_requests_total", "response_total", "tcp_open_total", "envoy_cluster_upstream_rq_xx",
+    "istio_request_bytes", "upstream_rq_total",
 ]  # fmt: skip
 TEXT = st.one_of(
     st.sampled_from([*KEYS, *STATES, *METRICS, "true", "istio-proxy", "kube-probe/1.3"]),

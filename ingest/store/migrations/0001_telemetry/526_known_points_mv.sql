@@ -16,5 +16,6 @@ FROM number_points
 WHERE name IN (
     ${opentelemetry_metrics},
     ${kube_state_metrics},
-    ${cadvisor_metrics})
+    ${cadvisor_metrics},
+    ${mesh_metrics})
     AND ${is_value}

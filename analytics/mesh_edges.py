@@ -1,0 +1,118 @@
+"""Who called whom, counted once: of what both ends of a call, proxies and logs tell, one is taken.
+
+`analytics.mesh` reads and puts together; these are functions from frames to frames. The trap: what is chosen
+is chosen by the hour, so that an edge whose destination got a proxy within the window keeps its earlier
+hours. In that one hour the calls before it are missing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+NAMES: Final = (
+    "mesh", "origin", "proxy", "reporter", "source_cluster", "source_namespace", "source_workload",
+    "source_zone",
+    "destination_cluster", "destination_namespace", "destination_workload", "destination_service",
+    "destination_zone", "protocol", "response_class", "response_flags", "security",
+)  # fmt: skip
+MEASURES: Final = ("requests", "request_bytes", "response_bytes", "connections", "duration_ms")
+SOURCE: Final = ("source_cluster", "source_namespace", "source_workload")
+DESTINATION: Final = ("destination_cluster", "destination_namespace", "destination_workload")
+EDGE: Final = ("mesh", *SOURCE, *DESTINATION, "destination_service", "protocol")
+SCHEMA: Final[dict[str, type[pl.DataType] | pl.DataType]] = {
+    **dict.fromkeys(NAMES, pl.String),
+    "hour": pl.Datetime("us", "UTC"),
+    **dict.fromkeys(MEASURES, pl.Float64),
+}
+"""Of a frame of `mesh_edges.sql`: an edge as one proxy told it, and hour."""
+REPORTERS: Final = ("destination", "waypoint", "source")
+"""Whose count is taken, the first one that there is: the destination saw what arrived."""
+UNKNOWN: Final = ("", "unknown")
+
+
+def counted_once(told: pl.DataFrame) -> pl.DataFrame:
+    """Those of the rows (SCHEMA) that count every call once.
+
+    First, a proxy's access log counts only in hours in which the same workload's proxy sends no metrics. Then
+    of the ends of an edge the best in REPORTERS. What an inbound proxy tells without knowing who called
+    counts only if no caller tells of calls to the same destination over the same security.
+    """
+    return _known_callers(_best_reporter(_without_doubled_logs(told)))
+
+
+def _without_doubled_logs(told: pl.DataFrame) -> pl.DataFrame:
+    at_destination = pl.col("reporter") != "source"
+    rows = told.with_columns(
+        _namespace=pl.when(at_destination).then("destination_namespace").otherwise("source_namespace"),
+        _workload=pl.when(at_destination).then("destination_workload").otherwise("source_workload"),
+    )
+    own = ["_namespace", "_workload", "hour"]
+    metrics = (pl.col("origin") == "metrics").any().over(own)
+    return rows.filter((pl.col("origin") == "metrics") | ~metrics).drop("_namespace", "_workload")
+
+
+def _best_reporter(told: pl.DataFrame) -> pl.DataFrame:
+    """The service is what the caller asked for, and part of an edge only where no workload is known."""
+    nameless = pl.col("destination_workload").is_in(UNKNOWN)
+    rank = pl.col("reporter").replace_strict(REPORTERS, range(len(REPORTERS)), default=len(REPORTERS))
+    ends = [*SOURCE, *DESTINATION, "mesh", "origin", "protocol", "asked", "hour"]
+    rows = told.with_columns(
+        asked=pl.when(nameless).then("destination_service").otherwise(pl.lit("")),
+        rank=rank,
+    )
+    return rows.filter(pl.col("rank") == pl.col("rank").min().over(ends)).drop("asked", "rank")
+
+
+def _known_callers(told: pl.DataFrame) -> pl.DataFrame:
+    named = ~pl.col("source_workload").is_in(UNKNOWN)
+    nameless = pl.col("destination_workload").is_in(UNKNOWN)
+    rows = told.with_columns(
+        named=named,
+        to=pl.when(nameless)
+        .then("destination_service")
+        .otherwise(pl.concat_str("destination_namespace", "destination_workload", separator="/")),
+    )
+    told_by_caller = (pl.col("named") & (pl.col("reporter") == "source")).any()
+    same = ["mesh", "origin", "to", "security", "hour"]
+    blind = ~pl.col("named") & (pl.col("reporter") == "destination") & (pl.col("mesh") != "istio")
+    return rows.filter(~blind | ~told_by_caller.over(same)).drop("named", "to")
+
+
+def edges(counted: pl.DataFrame) -> pl.DataFrame:
+    """One row an edge (EDGE): MEASURES added up over hours and answers, and what they are made of.
+
+    Adds `errors` (5xx), `mutual_tls_requests` and `known_security` (calls, else connections, of which that is
+    known), `told_by` (reporters), `origins`, `proxies`, `zones` (pairs `source>destination`) and
+    `classes`, `flags` (structs `name, requests`). The busiest first.
+    """
+    calls = pl.when(pl.col("requests") > 0).then("requests").otherwise("connections")
+    security = pl.col("security")
+    zones = pl.concat_str("source_zone", "destination_zone", separator=">")
+    whole = counted.with_columns(_calls=calls, _zones=zones).group_by(EDGE).agg(
+        pl.col(MEASURES).sum(),
+        errors=pl.col("requests").filter(pl.col("response_class") == "5xx").sum(),
+        mutual_tls=pl.col("_calls").filter(security == "mutual_tls").sum(),
+        known_security=pl.col("_calls").filter(security != "").sum(),
+        told_by=pl.col("reporter").unique().sort(),
+        origins=pl.col("origin").unique().sort(),
+        proxies=pl.col("proxy").filter(pl.col("proxy") != "").unique().sort(),
+        zones=pl.col("_zones").filter(pl.col("_zones") != ">").unique().sort(),
+    )  # fmt: skip
+    return (
+        whole.join(_by(counted, "response_class", "classes"), on=EDGE, how="left", nulls_equal=True)
+        .join(_by(counted, "response_flags", "flags"), on=EDGE, how="left", nulls_equal=True)
+        .sort("requests", "connections", *EDGE, descending=[True, True, *[False] * len(EDGE)])
+    )
+
+
+def _by(counted: pl.DataFrame, name: str, title: str) -> pl.DataFrame:
+    parts = (
+        counted.filter((pl.col(name) != "") & (pl.col("requests") + pl.col("connections") > 0))
+        .group_by(*EDGE, name)
+        .agg(calls=(pl.col("requests") + pl.col("connections")).sum())
+        .sort(*EDGE, name)
+    )
+    pair = pl.struct(name=pl.col(name), calls=pl.col("calls"))
+    return parts.group_by(EDGE).agg(pair.alias(title))

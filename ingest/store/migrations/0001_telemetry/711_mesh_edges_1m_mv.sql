@@ -1,0 +1,98 @@
+-- A proxy's own side is told by its labels (deployment, namespace), by its resource, or by its pod's name without what a
+-- ReplicaSet adds to it; the other one by what the mesh says.
+-- Left out: metrics of the same name without a mesh's labels; what an Istio sidecar's Envoy counts beside Istio (clusters with a
+-- |); Envoy's and Linkerd's own administration; of Linkerd's connections those between a proxy and its own application.
+CREATE MATERIALIZED VIEW IF NOT EXISTS mesh_edges_1m_mv TO mesh_edges_1m AS
+SELECT
+    ${mesh_edge_names},
+    instance,
+    counter,
+    toDateTime(intDiv(${seconds(time_ns)}, 60) * 60, 'UTC') AS minute,
+    maxOrNullIf(value, measure = 'requests' AND NOT is_delta) AS requests_total,
+    maxOrNullIf(value, measure = 'request_bytes' AND NOT is_delta) AS request_bytes_total,
+    maxOrNullIf(value, measure = 'response_bytes' AND NOT is_delta) AS response_bytes_total,
+    maxOrNullIf(value, measure = 'connections' AND NOT is_delta) AS connections_total,
+    maxOrNullIf(value, measure = 'duration_ms' AND NOT is_delta) AS duration_ms_total,
+    sumIf(value, measure = 'requests' AND is_delta) AS requests_delta,
+    sumIf(value, measure = 'request_bytes' AND is_delta) AS request_bytes_delta,
+    sumIf(value, measure = 'response_bytes' AND is_delta) AS response_bytes_delta,
+    sumIf(value, measure = 'connections' AND is_delta) AS connections_delta,
+    sumIf(value, measure = 'duration_ms' AND is_delta) AS duration_ms_delta,
+    sumIf(value, measure = 'per_30s') AS per_30s_sum,
+    countIf(measure = 'per_30s') AS per_30s_samples
+FROM
+(
+    WITH
+        ${in_resource(resource_json)},
+        arrayFirst(text -> text != '', [attributes['pod'], attributes['pod_name'], pod]) AS own_pod,
+        arrayFirst(text -> text != '', [
+            attributes['deployment'], attributes['statefulset'], attributes['daemonset'], attributes['k8s_job'],
+            if(workload_kind IN ('Service', 'Pod'), '', workload_name),
+            replaceRegexpOne(own_pod, '-[a-f0-9]{6,10}-[a-z0-9]{5}$', ''), workload_name]) AS own_workload,
+        arrayFirst(text -> text != '', [attributes['namespace'], attributes['kubernetes_namespace'], namespace]) AS own_namespace,
+        multiIf(startsWith(name, 'istio_'), attributes['reporter'], startsWith(name, 'envoy_http_'), 'destination',
+            attributes['direction'] = 'inbound', 'destination', 'source') AS told_by,
+        told_by = 'destination' AS is_destination,
+        arrayFirst(text -> text != '', [
+            attributes['response_code'], attributes['status_code'], attributes['envoy_response_code_class']]) AS code
+    SELECT
+        tenant,
+        multiIf(startsWith(name, 'istio_'), 'istio', startsWith(name, 'envoy_'), 'envoy',
+            name = 'upstream_rq_total', 'polaris', 'linkerd') AS mesh,
+        'metrics' AS origin,
+        multiIf(mesh = 'polaris', '', told_by = 'waypoint', 'waypoint',
+            attributes['app'] = 'ztunnel' OR startsWith(own_pod, 'ztunnel') OR service_name = 'ztunnel', 'ztunnel',
+            'sidecar') AS proxy,
+        told_by AS reporter,
+        multiIf(mesh = 'istio', attributes['source_cluster'], is_destination, '', cluster) AS source_cluster,
+        multiIf(mesh = 'istio', attributes['source_workload_namespace'], mesh = 'polaris', attributes['caller_namespace'],
+            is_destination, '', own_namespace) AS source_namespace,
+        multiIf(mesh = 'istio', attributes['source_workload'], mesh = 'polaris', attributes['caller_service'],
+            is_destination, '', own_workload) AS source_workload,
+        '' AS source_zone,
+        multiIf(mesh = 'istio', attributes['destination_cluster'], is_destination, cluster, '') AS destination_cluster,
+        multiIf(mesh = 'istio', attributes['destination_workload_namespace'], mesh = 'polaris', attributes['callee_namespace'],
+            is_destination, own_namespace, attributes['dst_namespace']) AS destination_namespace,
+        multiIf(mesh = 'istio', attributes['destination_workload'], mesh = 'polaris', '', is_destination, own_workload,
+            arrayFirst(text -> text != '', [attributes['dst_deployment'], attributes['dst_statefulset'], attributes['dst_daemonset'],
+                attributes['dst_k8s_job']])) AS destination_workload,
+        multiIf(mesh = 'istio', attributes['destination_service'], mesh = 'polaris', attributes['callee_service'],
+            mesh = 'envoy', attributes['envoy_cluster_name'], is_destination, '', attributes['dst_service'])
+            AS destination_service,
+        attributes['dst_zone'] AS destination_zone,
+        attributes['request_protocol'] AS protocol,
+        if(match(code, '^[1-5]([0-9][0-9])?$'), concat(substring(code, 1, 1), 'xx'), '') AS response_class,
+        if(attributes['response_flags'] = '-', '', attributes['response_flags']) AS response_flags,
+        multiIf(attributes['connection_security_policy'] IN ('mutual_tls', 'none'), attributes['connection_security_policy'],
+            mesh != 'linkerd' OR attributes['tls'] = '', '', attributes['tls'] = 'true', 'mutual_tls', 'none') AS security,
+        sipHash64(attribute('service.instance.id'), own_namespace, own_pod) AS instance,
+        sipHash64(instance, arraySort(arrayFilter(
+            pair -> pair.1 NOT IN ('replica', 'prometheus', 'prometheus_replica', '__replica__', 'receive_replica'),
+            CAST(attributes, 'Array(Tuple(String, String))')))) AS counter,
+        multiIf(
+            mesh = 'polaris', 'per_30s',
+            name IN ('istio_requests_total', 'response_total', 'envoy_cluster_upstream_rq_xx', 'envoy_http_downstream_rq_xx'),
+            'requests',
+            name LIKE '%connections\_opened%' OR name LIKE '%\_cx\_total' OR name = 'tcp_open_total', 'connections',
+            name LIKE '%duration%' OR name LIKE '%latency%' OR name LIKE '%rq\_time%', 'duration_ms',
+            name IN ('istio_request_bytes_sum', 'istio_tcp_received_bytes_total', 'envoy_cluster_upstream_cx_tx_bytes_total',
+                'envoy_http_downstream_cx_rx_bytes_total')
+                OR name = if(is_destination, 'tcp_read_bytes_total', 'tcp_write_bytes_total'), 'request_bytes',
+            'response_bytes') AS measure,
+        value,
+        is_delta,
+        time_ns
+    FROM mesh_points
+    WHERE multiIf(
+        mesh = 'istio', told_by != '',
+        name LIKE 'envoy\_cluster\_%', attributes['envoy_cluster_name'] != '' AND position(attributes['envoy_cluster_name'], '|') = 0,
+        mesh = 'envoy', attributes['envoy_http_conn_manager_prefix'] NOT IN ('', 'admin'),
+        mesh = 'polaris', attributes['callee_service'] != '',
+        startsWith(name, 'tcp_'), (attributes['direction'], attributes['peer']) IN (('inbound', 'src'), ('outbound', 'dst')),
+        attributes['direction'] IN ('inbound', 'outbound') AND attributes['target_port'] != '4191')
+)
+GROUP BY
+    ${mesh_edge_names},
+    instance,
+    counter,
+    minute

@@ -1,0 +1,263 @@
+"""Edges from the metrics of meshes: every call counted once, as the recorded proxies counted it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
+
+from analytics.mesh_edges import MEASURES, NAMES, SCHEMA, counted_once, edges
+from analytics.queries import read_range
+from ingest.signals import Signal
+from ingest.store.engine import Session
+from support.exposition import Sample, samples, scraped
+
+DATA = Path(__file__).parent / "data" / "mesh"
+START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+HOUR = timedelta(hours=1)
+Scrape = Callable[..., None]
+
+
+@pytest.fixture
+def scrape(telemetry: Any) -> Scrape:
+    """`scrape(minute, samples, **labels)`: what a Prometheus sends of a scrape in that minute of the hour."""
+
+    def run(minute: float, found: list[Sample], **target: str) -> None:
+        labels = {"job": "kubernetes-pods", "instance": "10.0.0.1:15020", **target}
+        at_ms = round((START + timedelta(minutes=minute)).timestamp() * 1000)
+        telemetry.body(Signal.METRICS, scraped(found, at_ms, **labels))
+
+    return run
+
+
+@pytest.fixture
+def found(session: Session, telemetry: Any, tenant: str) -> Callable[[], list[dict[str, Any]]]:
+    """The edges of the hour, without what is nought or empty."""
+
+    def read() -> list[dict[str, Any]]:
+        telemetry.store()
+        told = read_range(session, "mesh_edges", tenant, START, START + HOUR)
+        return [
+            {key: value for key, value in row.items() if value}
+            for row in edges(counted_once(told)).to_dicts()
+        ]
+
+    return read
+
+
+def times(found: list[Sample], factor: float, **changed: str) -> list[Sample]:
+    """The samples with values this many times as large, and some other labels."""
+    return [(name, {**labels, **changed}, value * factor) for name, labels, value in found]
+
+
+def test_envoys_own_count_of_what_it_was_asked(scrape: Scrape, found: Any) -> None:
+    """Thirteen requests, eight after the first scrape; answers of a class appear with their first one."""
+    for minute, record in ((0, "envoy_1.prom"), (1, "envoy_2.prom"), (2, "envoy_2.prom")):
+        scrape(minute, samples(DATA / record), namespace="shop", pod="gateway-7f4669bdd9-dg7vn")
+
+    asked, reviews, down = found()
+
+    assert (asked["destination_workload"], asked["destination_namespace"]) == ("gateway", "shop")
+    assert (asked["requests"], asked["errors"], asked["connections"]) == (8, 3, 8)
+    assert (asked["request_bytes"], asked["response_bytes"]) == (1180 - 430, 1822 - 645)
+    assert asked["duration_ms"] == pytest.approx(357.11, abs=0.01)
+    assert (reviews["source_workload"], reviews["destination_service"]) == ("gateway", "reviews")
+    assert (reviews["requests"], reviews["errors"]) == (5 + 2, 2)
+    assert reviews["classes"] == [{"name": "2xx", "calls": 5.0}, {"name": "5xx", "calls": 2.0}]
+    assert (down["destination_service"], down["requests"], down["errors"]) == ("down", 1, 1)
+
+
+def test_of_istios_two_ends_the_destination_counts(scrape: Scrape, found: Any) -> None:
+    record = samples(DATA / "istio.prom")
+    for minute in range(3):
+        scrape(minute, times(record, 1 + minute))
+        caller = times(record, 1 + minute * 1.5, reporter="source")
+        scrape(minute, caller, instance="10.0.0.2:15020")
+
+    (edge,) = found()
+
+    assert (edge["source_workload"], edge["destination_workload"]) == ("productpage-v1", "details-v1")
+    assert (edge["destination_service"], edge["protocol"]) == ("details.default.svc.cluster.local", "http")
+    assert (edge["requests"], edge["told_by"]) == (72, ["destination"])
+    assert (edge["mutual_tls"], edge["known_security"], edge["proxies"]) == (72, 72, ["sidecar"])
+
+
+def test_without_a_proxy_at_the_destination_the_caller_counts(scrape: Scrape, found: Any) -> None:
+    record = times(samples(DATA / "istio.prom"), 1, reporter="source", connection_security_policy="unknown")
+    broken = times(record, 1, response_code="503", response_flags="UO")
+    for minute in range(3):
+        scrape(minute, [*times(record, minute), *times(broken, minute / 36)])
+
+    (edge,) = found()
+
+    assert (edge["requests"], edge["errors"], edge["told_by"]) == (74, 2, ["source"])
+    assert edge["flags"] == [{"name": "UO", "calls": 2.0}]
+    assert "known_security" not in edge
+
+
+def test_a_waypoint_counts_before_the_caller(scrape: Scrape, found: Any) -> None:
+    record = samples(DATA / "istio.prom")
+    for minute in range(2):
+        scrape(minute, times(record, minute, reporter="waypoint"), instance="10.0.0.3:15020")
+        scrape(minute, times(record, minute * 2, reporter="source"), instance="10.0.0.2:15020")
+
+    (edge,) = found()
+
+    assert (edge["requests"], edge["proxies"]) == (36, ["waypoint"])
+
+
+def test_a_ztunnel_tells_connections_and_bytes_only(scrape: Scrape, found: Any) -> None:
+    record = samples(DATA / "ztunnel.prom")
+    for minute in range(2):
+        scrape(minute, times(record, 1 + minute), app="ztunnel")
+
+    reviews, ratings = found()
+
+    assert (reviews["connections"], ratings["connections"]) == (270, 52)
+    assert (ratings["request_bytes"], ratings["response_bytes"]) == (48510, 65268)
+    assert (ratings["proxies"], ratings["mutual_tls"], ratings["protocol"]) == (["ztunnel"], 52, "tcp")
+    assert "requests" not in reviews
+
+
+def test_linkerds_callers_and_who_is_not_in_the_mesh(scrape: Scrape, found: Any) -> None:
+    caller = samples(DATA / "linkerd.prom")
+    server = [
+        ("response_total", {"direction": "inbound", "tls": tls, "status_code": "503"}, value)
+        for tls, value in (("true", 72.0), ("no_identity", 5.0))
+    ]
+    for minute in range(2):
+        scrape(minute, times(caller, minute), namespace="playground", deployment="client")
+        scrape(
+            minute, times(server, minute), namespace="playground", instance="10.0.0.9:4191",
+            deployment="playground-server-http-primary",
+        )  # fmt: skip
+
+    primary, canary, stranger = found()
+
+    assert (primary["source_workload"], primary["destination_workload"], primary["requests"]) == (
+        "client", "playground-server-http-primary", 65,
+    )  # fmt: skip
+    assert (canary["requests"], canary["errors"], canary["mutual_tls"]) == (7, 7, 7)
+    assert "source_workload" not in stranger
+    assert (stranger["requests"], stranger["known_security"], "mutual_tls" in stranger) == (5, 5, False)
+
+
+def test_polaris_tells_the_last_thirty_seconds(scrape: Scrape, found: Any) -> None:
+    labels = {"callee_namespace": "shop", "callee_service": "stock", "caller_service": "cart"}
+    for quarter, value in enumerate((3.0, 3.0, 5.0, 5.0)):
+        scrape(quarter / 4, [("upstream_rq_total", labels, value)])
+
+    (edge,) = found()
+
+    assert (edge["source_workload"], edge["destination_service"], edge["requests"]) == ("cart", "stock", 8)
+
+
+def test_a_counter_that_begins_again_and_scrapes_out_of_order(scrape: Scrape, found: Any) -> None:
+    record = samples(DATA / "istio.prom")
+    values = {0: 100, 1: 110, 2: 120, 3: 7, 4: 9}
+    for minute in (3, 0, 4, 2, 1):
+        scrape(minute, times(record, values[minute] / 36))
+
+    assert found()[0]["requests"] == 20 + 9
+
+
+def test_two_scrapers_of_one_proxy(scrape: Scrape, found: Any) -> None:
+    record = samples(DATA / "istio.prom")
+    for minute in range(3):
+        scrape(minute, times(record, minute), prometheus_replica="a")
+        scrape(minute + 0.3, times(record, minute + 0.25), prometheus_replica="b", job="again")
+
+    assert found()[0]["requests"] == 72
+
+
+def test_new_labels_on_everything_are_no_traffic(scrape: Scrape, found: Any) -> None:
+    record = samples(DATA / "istio.prom")
+    for minute in range(2):
+        scrape(minute, times(record, 1000 + minute))
+    for minute in range(2, 5):
+        scrape(minute, times(record, 1000 + minute, cell="east"))
+
+    assert found()[0]["requests"] == 36 + 72
+
+
+def test_whole_histograms_and_growth(telemetry: Any, found: Any) -> None:
+    labels = samples(DATA / "istio.prom")[0][1]
+    request = ExportMetricsServiceRequest()
+    entry = request.resource_metrics.add()
+    metrics = entry.scope_metrics.add().metrics
+    cumulative, delta = (
+        AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE,
+        AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA,
+    )
+    for minute in range(3):
+        at_ns = round((START + timedelta(minutes=minute)).timestamp()) * 10**9
+        durations, counts = Metric(name="istio_request_duration_milliseconds"), Metric()
+        durations.histogram.aggregation_temporality = cumulative
+        point = durations.histogram.data_points.add(time_unix_nano=at_ns, count=minute, sum=minute * 250.0)
+        counts.name, counts.sum.aggregation_temporality = "istio_requests_total", delta
+        grown = counts.sum.data_points.add(time_unix_nano=at_ns, as_int=4)
+        for holder in (point, grown):
+            for key, text in labels.items():
+                holder.attributes.add(key=key).value.string_value = text
+        metrics.extend([durations, counts])
+    telemetry.body(Signal.METRICS, request.SerializeToString())
+
+    (edge,) = found()
+
+    assert (edge["requests"], edge["duration_ms"]) == (12, 500)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("response_total", {"status_code": "200"}),
+        ("upstream_rq_total", {}),
+        ("istio_requests_total", {}),
+        ("envoy_cluster_upstream_rq_xx", {"envoy_cluster_name": "outbound|80||a.b"}),
+        ("envoy_http_downstream_rq_xx", {"envoy_http_conn_manager_prefix": "admin"}),
+        ("tcp_open_total", {"direction": "outbound", "peer": "src"}),
+        ("response_total", {"direction": "inbound", "target_port": "4191"}),
+    ],
+)
+def test_what_is_no_edge(scrape: Scrape, found: Any, name: str, labels: dict[str, str]) -> None:
+    for minute in range(2):
+        scrape(minute, [(name, labels, float(minute))])
+
+    assert found() == []
+
+
+def told(**values: Any) -> dict[str, Any]:
+    """A row of an edge in the hour."""
+    empty = {**dict.fromkeys(NAMES, ""), **dict.fromkeys(MEASURES, 0.0), "hour": START}
+    return {**empty, "mesh": "istio", "origin": "metrics", "requests": 1.0, **values}
+
+
+def requests(*rows: dict[str, Any]) -> float:
+    return float(counted_once(pl.DataFrame(list(rows), SCHEMA))["requests"].sum())
+
+
+def test_a_log_counts_only_where_its_workload_sends_no_metrics() -> None:
+    ends = {"source_workload": "a", "destination_workload": "b", "reporter": "destination"}
+    log = told(**ends, origin="access_log", requests=5.0)
+
+    assert requests(told(**ends), log) == 1
+    assert requests(told(**{**ends, "destination_workload": "c"}), log) == 6
+    assert requests(told(**ends, hour=START + HOUR), log) == 6
+
+
+def test_what_is_chosen_is_chosen_by_the_hour() -> None:
+    ends = {"source_workload": "a", "destination_workload": "b"}
+    early = told(**ends, reporter="source", requests=10.0)
+    late = [told(**ends, reporter=who, hour=START + HOUR) for who in ("source", "destination")]
+
+    assert requests(early, *late) == 11
+
+
+def test_nothing_told_is_no_edge() -> None:
+    assert edges(counted_once(pl.DataFrame(schema=SCHEMA))).is_empty()
