@@ -31,11 +31,17 @@ class Span(Document):
     end: datetime
 
 
-class Answer(Document):
+class Telling(Document):
     """What every answer says about itself."""
 
     window: Span
     time_zone: str = Field(description="Zone in which times are shown to people; times here are UTC.")
+    notes: tuple[str, ...] = Field(description="What is estimated, missing or left out, as sentences.")
+
+
+class Answer(Telling):
+    """What every answer about money says about itself."""
+
     currency: str
     prices_retrieved_on: date
     coverage: float | None = Field(
@@ -44,7 +50,6 @@ class Answer(Document):
     demo_workloads: int = Field(
         default=0, description="How many of the window's workloads are of the demo's invented company."
     )
-    notes: tuple[str, ...] = Field(description="What is estimated, missing or left out, as sentences.")
 
 
 class CostRow(Document):

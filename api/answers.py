@@ -52,6 +52,20 @@ def _clock() -> datetime:
     return datetime.now(UTC)
 
 
+def tenant_of(caller: Caller, named: str | None) -> str:
+    """Whose telemetry is meant. Raises ApiError."""
+    if named is None:
+        return caller.tenant
+    if not caller.sees_all:
+        raise ApiError(
+            HTTPStatus.FORBIDDEN,
+            "tenant-forbidden",
+            "Only one tenant is yours",
+            "Answers are about the tenant of the token; leave the parameter tenant out.",
+        )
+    return named
+
+
 def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], datetime] = _clock) -> APIRouter:
     """The three answers. A wrong window is WindowError, what the store says StoreError, too many questions
     ApiError; the app turns them into words.
@@ -64,19 +78,6 @@ def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], dat
                 return answer(session).model_dump_json()
 
         return Response(await desk.ask(key, work), media_type="application/json")
-
-    def tenant_of(caller: Caller, named: str | None) -> str:
-        """Whose costs are meant. Raises ApiError."""
-        if named is None:
-            return caller.tenant
-        if not caller.sees_all:
-            raise ApiError(
-                HTTPStatus.FORBIDDEN,
-                "tenant-forbidden",
-                "Only one tenant is yours",
-                "Answers are about the tenant of the token; leave the parameter tenant out.",
-            )
-        return named
 
     @router.get("/cost", operation_id="getCost", summary="What everything costs", response_model=CostAnswer)
     async def cost(

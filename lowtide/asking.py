@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from analytics.documents import Answer
+from analytics.documents import Answer, Telling
 from lowtide.errors import LowtideError
 from lowtide.units import instant, share
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lowtide.cli.invocation import Invocation
     from lowtide.settings import Settings
 
-A = TypeVar("A", bound=Answer)
+A = TypeVar("A", bound=Telling)
 TENANT = "default"
 Local = Callable[["Session", "Basis", datetime], A]
 """How to answer from a session: `(session, basis, now) -> answer`."""
@@ -64,10 +64,18 @@ def _from_store(settings: Settings, local: Local[A]) -> A:
         return local(session, basis, datetime.now(UTC))
 
 
-def tell(run: Invocation, settings: Settings, what: str, answer: Answer, *others: Answer) -> None:
+def tell(run: Invocation, settings: Settings, what: str, answer: Telling, *others: Telling) -> None:
     """Say on stderr what answers of one window are about, and what to know about them, each remark once."""
     zone = settings.time_zone
     run.note(f"{what}, {instant(answer.window.start, zone)} to {instant(answer.window.end, zone)}.")
+    if isinstance(answer, Answer):
+        _tell_prices(run, answer)
+    for remark in dict.fromkeys(remark for one in (answer, *others) for remark in one.notes):
+        run.note(f"* {remark}")
+    run.note("\n")
+
+
+def _tell_prices(run: Invocation, answer: Answer) -> None:
     cover = (
         ""
         if answer.coverage is None
@@ -76,6 +84,3 @@ def tell(run: Invocation, settings: Settings, what: str, answer: Answer, *others
     run.note(f"In {answer.currency}, from list prices of {answer.prices_retrieved_on}.{cover}")
     if answer.demo_workloads:
         run.note(f"* {answer.demo_workloads} workloads are of the demo's invented company.")
-    for remark in dict.fromkeys(remark for one in (answer, *others) for remark in one.notes):
-        run.note(f"* {remark}")
-    run.note("\n")

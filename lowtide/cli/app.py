@@ -35,6 +35,7 @@ _ORDER = (
     "idle",
     "recommend",
     "prices",
+    "mesh",
     "sql",
     "token",
     "doctor",

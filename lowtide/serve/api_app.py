@@ -14,6 +14,7 @@ from api.app import Routers, create_app
 from api.demo import demo_router
 from api.desk import Desk
 from api.health import health_router
+from api.mesh import mesh_router
 from api.page import page_router
 from api.pipeline import PipelineState, pipeline_router
 from api.snapshots import Snapshots, snapshots_router
@@ -78,6 +79,7 @@ def api_app(parts: Running) -> FastAPI:
             health_router(readiness, state, [parts.registry, SQL_REGISTRY, API_REGISTRY]),
             pipeline_router(state),
             answers_router(parts.engine, basis, desk),
+            mesh_router(parts.engine, settings.time_zone, desk),
             demo_router(parts.engine, parts.demo),
             snapshots_router(parts.snapshots),
             page_router(

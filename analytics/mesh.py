@@ -1,0 +1,76 @@
+"""Answers about meshes: who calls whom. `api.mesh` and the command call these.
+
+The trap: as in `analytics.answers`, `now` is given, so that an answer can be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+import polars as pl
+
+from analytics.documents import Span
+from analytics.mesh_documents import MeshEdge, MeshEdgesAnswer
+from analytics.mesh_edges import EDGE, counted_once, edges
+from analytics.queries import Session, read_range
+from analytics.window import Window, parse_window
+
+
+def mesh_edges_answer(
+    session: Session, zone: tzinfo, *, window: str, now: datetime, tenant: str
+) -> MeshEdgesAnswer:
+    """Who called whom in the window. Raises WindowError, and what the session raises."""
+    span = parse_window(window, now)
+    told = read_range(session, "mesh_edges", tenant, span.start, span.end)
+    found = edges(counted_once(told)).filter(pl.any_horizontal(pl.col("requests", "connections") > 0))
+    return MeshEdgesAnswer(
+        **about(span, zone, _edge_notes(found)), rows=tuple(_edge(row) for row in found.to_dicts())
+    )
+
+
+def about(span: Window, zone: tzinfo, notes: Iterator[str]) -> dict[str, Any]:
+    """What an answer says about itself."""
+    return {
+        "window": Span(start=span.start, end=span.end),
+        "time_zone": str(zone),
+        "notes": tuple(notes),
+    }
+
+
+def _edge(row: Mapping[str, Any]) -> MeshEdge:
+    return MeshEdge(
+        **{name: row[name] for name in EDGE},
+        requests=row["requests"],
+        errors=row["errors"],
+        request_bytes=row["request_bytes"],
+        response_bytes=row["response_bytes"],
+        connections=row["connections"],
+        mean_duration_ms=_ratio(row["duration_ms"], row["requests"]) if row["duration_ms"] else None,
+        mutual_tls_share=_ratio(row["mutual_tls"], row["known_security"]),
+        response_classes=_counts(row["classes"]),
+        response_flags=_counts(row["flags"]),
+        zones=tuple(row["zones"]),
+        told_by=tuple(row["told_by"]),
+        origins=tuple(row["origins"]),
+        proxies=tuple(row["proxies"]),
+    )
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _counts(pairs: list[dict[str, Any]] | None) -> dict[str, float]:
+    return {pair["name"]: pair["calls"] for pair in pairs or ()}
+
+
+def _edge_notes(found: pl.DataFrame) -> Iterator[str]:
+    if found.is_empty():
+        yield "No mesh was heard in this time; docs/sources.md says what to send."
+    blind = len(found.filter((pl.col("requests") == 0) & pl.col("proxies").list.contains("ztunnel")))
+    if blind:
+        yield f"Edges that only ztunnels tell ({blind}) have connections and bytes, and no requests."
+    if "polaris" in found["mesh"]:
+        yield "Requests that Polaris tells are estimated: it says how many there were in the last 30 s."

@@ -1,0 +1,47 @@
+"""The shape of the answers about meshes, as the API gives and the command prints them.
+
+The trap: an edge without requests is not one without traffic; a ztunnel counts connections only.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from analytics.documents import Document, Telling
+
+
+class MeshEdge(Document):
+    """Who called whom in the window, every call counted once."""
+
+    mesh: str = Field(description="istio, linkerd, envoy or polaris.")
+    protocol: str = Field(description="As the mesh says; empty where it does not.")
+    source_cluster: str
+    source_namespace: str
+    source_workload: str = Field(description="Empty or `unknown`: outside the mesh, or not told.")
+    destination_cluster: str
+    destination_namespace: str
+    destination_workload: str
+    destination_service: str = Field(description="What was asked for, as the caller named it.")
+    requests: float
+    errors: float = Field(description="Of the requests, those answered with 5xx.")
+    request_bytes: float = Field(description="From the source to the destination.")
+    response_bytes: float
+    connections: float
+    mean_duration_ms: float | None
+    mutual_tls_share: float | None = Field(
+        description="Of the calls (else connections) of which it is known; null if of none."
+    )
+    response_classes: dict[str, float] = Field(description="Requests by 2xx, 4xx, ...")
+    response_flags: dict[str, float] = Field(
+        description="Calls by Envoy's response flags; those without are not here."
+    )
+    zones: tuple[str, ...] = Field(description="Pairs source>destination, where zones are known.")
+    told_by: tuple[str, ...] = Field(description="Whose count it is: source, destination, waypoint.")
+    origins: tuple[str, ...] = Field(description="What it was made from: metrics, access_log.")
+    proxies: tuple[str, ...] = Field(description="sidecar, waypoint or ztunnel (connections and bytes only).")
+
+
+class MeshEdgesAnswer(Telling):
+    """Who calls whom, the busiest first."""
+
+    rows: tuple[MeshEdge, ...]

@@ -1,0 +1,55 @@
+"""Answers about meshes over HTTP: `/api/v1/mesh/...`.
+
+The trap: as in `api.answers`, an answer takes its turn at the desk and opens a session for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from analytics.documents import Telling
+from analytics.mesh import mesh_edges_answer
+from analytics.mesh_documents import MeshEdgesAnswer
+from analytics.queries import Session
+from analytics.window import DEFAULT_WINDOW
+from api.access import CallerParameter
+from api.answers import Store, TenantParameter, WindowParameter, tenant_of
+from api.desk import Desk
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def mesh_router(store: Store, zone: tzinfo, desk: Desk, now: Callable[[], datetime] = _clock) -> APIRouter:
+    """Who calls whom. Raises as `answers_router` does."""
+    router = APIRouter(prefix="/api/v1", tags=["mesh"])
+
+    async def answered(key: tuple[str, ...], answer: Callable[[Session], Telling]) -> Response:
+        def work() -> str:
+            with store.session() as session:
+                return answer(session).model_dump_json()
+
+        return Response(await desk.ask(key, work), media_type="application/json")
+
+    @router.get(
+        "/mesh/edges",
+        operation_id="getMeshEdges",
+        summary="Who calls whom",
+        response_model=MeshEdgesAnswer,
+    )
+    async def mesh_edges(
+        caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW, tenant: TenantParameter = None
+    ) -> Response:
+        """Who called whom, as the proxies of a mesh counted it; every call once."""
+        whose = tenant_of(caller, tenant)
+        return await answered(
+            ("mesh-edges", whose, window),
+            lambda session: mesh_edges_answer(session, zone, window=window, now=now(), tenant=whose),
+        )
+
+    return router

@@ -1,0 +1,109 @@
+"""`lowtide mesh`: what the proxies of a mesh say about who calls whom. Registered by the app.
+
+The trap: an edge that only a ztunnel knows has connections, and no requests: an empty cell, not a nought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from analytics.window import DEFAULT_WINDOW
+from lowtide.cli.cost import TenantOption, WindowOption
+from lowtide.cli.invocation import OutputOption, invocation
+from lowtide.output import Column, Output, Unit, render
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from analytics.answers import Basis
+    from analytics.mesh_documents import MeshEdge, MeshEdgesAnswer
+    from ingest.store.engine import Session
+
+
+def register(app: typer.Typer) -> None:
+    """Add `lowtide mesh edges`."""
+    group = typer.Typer(name="mesh", help="Say who calls whom, as a mesh tells it.", no_args_is_help=True)
+    group.command("edges")(edges)
+    app.add_typer(group)
+
+
+def edges(
+    ctx: typer.Context,
+    window: WindowOption = DEFAULT_WINDOW,
+    tenant: TenantOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show who calls whom, the busiest first: Istio, Linkerd, Envoy, Polaris. Every call is counted once."""
+    from analytics.mesh import mesh_edges_answer
+    from analytics.mesh_documents import MeshEdgesAnswer
+    from lowtide.asking import TENANT, ask, tell
+
+    def local(session: Session, basis: Basis, now: datetime) -> MeshEdgesAnswer:
+        return mesh_edges_answer(session, basis.zone, window=window, now=now, tenant=tenant or TENANT)
+
+    run = invocation(ctx)
+    settings = run.settings()
+    asked = {"window": window, "tenant": tenant}
+    answer = ask(run, settings, "/api/v1/mesh/edges", asked, MeshEdgesAnswer, local)
+    tell(run, settings, "Edges", answer)
+    render(_edge_rows(answer, output), edge_columns(output), output)
+
+
+def _edge_rows(answer: MeshEdgesAnswer, output: Output) -> Iterator[dict[str, object]]:
+    for edge in answer.rows:
+        row: dict[str, object] = edge.model_dump()
+        if output is Output.TABLE:
+            row |= {"source": _source(edge), "destination": _destination(edge)}
+            row["requests"] = edge.requests or None
+            row["error_share"] = edge.errors / edge.requests if edge.requests else None
+            row["flags"] = ", ".join(edge.response_flags) or None
+        yield row
+
+
+def _source(edge: MeshEdge) -> str:
+    if edge.source_workload in ("", "unknown"):
+        return "(outside)"
+    return "/".join(filter(None, (edge.source_namespace, edge.source_workload)))
+
+
+def _destination(edge: MeshEdge) -> str:
+    if edge.destination_workload in ("", "unknown"):
+        return edge.destination_service or "(unknown)"
+    return "/".join(filter(None, (edge.destination_namespace, edge.destination_workload)))
+
+
+def edge_columns(output: Output) -> list[Column]:
+    """The columns. Programs get every end and count by itself."""
+    figures = [
+        Column("requests", "Requests", Unit.NUMBER, places=0),
+        Column("request_bytes", "Bytes there", Unit.BYTES),
+        Column("response_bytes", "Bytes back", Unit.BYTES),
+        Column("connections", "Connections", Unit.NUMBER, places=0),
+    ]
+    if output is Output.TABLE:
+        return [
+            Column("source", "Source"),
+            Column("destination", "Destination"),
+            Column("mesh", "Mesh"),
+            *figures,
+            Column("error_share", "Errors", Unit.SHARE),
+            Column("flags", "Flags"),
+            Column("mean_duration_ms", "Mean ms", Unit.NUMBER, places=1),
+            Column("mutual_tls_share", "mTLS", Unit.SHARE),
+        ]
+    names = (
+        "mesh", "protocol", "source_cluster", "source_namespace", "source_workload", "destination_cluster",
+        "destination_namespace", "destination_workload", "destination_service",
+    )  # fmt: skip
+    more = (
+        "errors", "mean_duration_ms", "mutual_tls_share", "response_classes", "response_flags", "zones",
+        "told_by", "origins", "proxies",
+    )  # fmt: skip
+    return [
+        *(Column(name, name.replace("_", " ").capitalize()) for name in names),
+        *figures,
+        *(Column(name, name.replace("_", " ").capitalize()) for name in more),
+    ]

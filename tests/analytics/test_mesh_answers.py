@@ -1,0 +1,152 @@
+"""Who calls whom, over HTTP and as a command."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+import lowtide.asking
+from analytics.answers import Basis
+from analytics.mesh_documents import MeshEdgesAnswer
+from analytics.settings import AnalyticsSettings
+from api.access import Caller, Need
+from api.app import Routers, create_app
+from api.desk import Desk
+from api.mesh import mesh_router
+from api.settings import ApiSettings
+from ingest.signals import Signal
+from ingest.store.engine import Engine, Session
+from lowtide.cli.app import run
+from support.exposition import samples, scraped
+
+DATA = Path(__file__).parent / "data" / "mesh"
+START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=4)
+WINDOW = f"{START.isoformat()}/{(START + timedelta(hours=1)).isoformat()}"
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def estate(telemetry: Any) -> None:
+    """Two scrapes of a caller, of a node's ztunnel and of a gateway."""
+    for minute in range(3):
+        at_ms = round((START + timedelta(minutes=minute)).timestamp() * 1000)
+        for number, name in enumerate(("istio.prom", "ztunnel.prom")):
+            found = [(metric, labels, value * (1 + minute)) for metric, labels, value in samples(DATA / name)]
+            labels = {"app": "ztunnel"} if number else {}
+            telemetry.body(Signal.METRICS, scraped(found, at_ms, instance=f"10.0.0.{number}:15020", **labels))
+        record = samples(DATA / f"envoy_{min(minute, 1) + 1}.prom")
+        telemetry.body(Signal.METRICS, scraped(record, at_ms, job="shop/gateway", instance="10.0.0.9:9901"))
+    telemetry.store()
+
+
+class Keeper:
+    """Takes everybody for one tenant."""
+
+    def __init__(self, tenant: str) -> None:
+        self._tenant = tenant
+
+    def admit(self, token: str | None, need: Need, certificate: object | None) -> Caller:
+        return Caller(self._tenant, sees_all=False)
+
+
+@pytest.fixture
+def client(migrated: Engine, tenant: str) -> Iterator[TestClient]:
+    routers = Routers(strict=[mesh_router(migrated, UTC, Desk())])
+    app = create_app(ApiSettings(), routers, loopback_only=True, keeper=Keeper(tenant))
+    with TestClient(app, base_url="http://127.0.0.1") as opened:
+        yield opened
+
+
+@pytest.fixture
+def command(
+    session: Session,
+    tenant: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Command:
+    """Runs a command against the process's engine: it may not open one of its own."""
+    basis = Basis.load(AnalyticsSettings(), "USD", UTC)
+
+    def ask(_run: Any, _settings: Any, path: str, params: Any, model: Any, local: Any) -> Any:
+        assert path.startswith("/api/v1/")
+        assert params["window"] == WINDOW
+        return model.model_validate(json.loads(local(session, basis, datetime.now(UTC)).model_dump_json()))
+
+    monkeypatch.setattr(lowtide.asking, "ask", ask)
+    monkeypatch.setattr(lowtide.asking, "TENANT", tenant)
+    monkeypatch.chdir(tmp_path)
+
+    def started(*arguments: str) -> tuple[int, str, str]:
+        code = run([*arguments, "--window", WINDOW])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return started
+
+
+@pytest.mark.usefixtures("estate")
+def test_edges_over_http(client: TestClient) -> None:
+    response = client.get("/api/v1/mesh/edges", params={"window": WINDOW})
+
+    assert response.status_code == 200
+    answer = MeshEdgesAnswer.model_validate(response.json())
+    busiest = answer.rows[0]
+    assert (busiest.source_workload, busiest.requests, busiest.mutual_tls_share) == ("productpage-v1", 72, 1)
+    assert [row.connections for row in answer.rows if row.proxies == ("ztunnel",)] == [540, 104]
+    assert answer.notes == ("Edges that only ztunnels tell (2) have connections and bytes, and no requests.",)
+
+
+def test_others_may_not_name_a_tenant(client: TestClient, tenant: str) -> None:
+    response = client.get("/api/v1/mesh/edges", params={"window": WINDOW, "tenant": tenant})
+
+    assert response.status_code == 403
+
+
+def test_a_wrong_window_is_a_problem_in_words(client: TestClient) -> None:
+    response = client.get("/api/v1/mesh/edges", params={"window": "yesterday"})
+
+    assert response.status_code == 400
+    assert "window" in response.text
+
+
+@pytest.mark.usefixtures("estate")
+def test_edges_for_people(command: Command) -> None:
+    code, out, err = command("mesh", "edges")
+
+    header, *lines = out.splitlines()
+
+    assert code == 0
+    assert header.split()[:3] == ["Source", "Destination", "Mesh"]
+    assert lines[0].split()[:3] == ["default/productpage-v1", "default/details-v1", "istio"]
+    assert any(line.startswith("(outside)") and "gateway" in line for line in lines)
+    assert "have connections and bytes, and no requests" in err
+
+
+@pytest.mark.usefixtures("estate")
+@pytest.mark.parametrize("output", ["json", "csv"])
+def test_edges_for_programs(command: Command, output: str) -> None:
+    code, out, _ = command("mesh", "edges", "--output", output)
+
+    rows = json.loads(out) if output == "json" else list(csv.DictReader(io.StringIO(out)))
+    (down,) = [row for row in rows if row["destination_service"] == "down"]
+
+    assert code == 0
+    assert (float(down["requests"]), float(down["errors"])) == (1, 1)
+    classes = down["response_classes"]
+    assert (classes if output == "json" else json.loads(classes)) == {"5xx": 1.0}
+
+
+def test_without_a_mesh_it_says_so(command: Command) -> None:
+    code, out, err = command("mesh", "edges")
+
+    assert (code, len(out.splitlines())) == (0, 1)
+    assert "No mesh was heard in this time" in err
