@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from analytics.settings import AnalyticsSettings
 from api.settings import ApiSettings
+from collector.scrape.settings import ScrapeSettings
 from collector.settings import CollectorSettings
 from ingest.loader.settings import LoaderSettings
 from ingest.spool.settings import SpoolSettings
@@ -99,6 +100,7 @@ class Settings(BaseModel):
     tls: TlsSettings = TlsSettings()
     api: ApiSettings = ApiSettings()
     collector: CollectorSettings = CollectorSettings()
+    scrape: ScrapeSettings = ScrapeSettings()
     spool: SpoolSettings = SpoolSettings()
     store: StoreSettings = StoreSettings()
     loader: LoaderSettings = LoaderSettings()
