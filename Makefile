@@ -34,7 +34,8 @@ run: $(RUNTIME) ## Install, start Lowtide with the demo company, and print the f
 .PHONY: tools
 tools: ## On Debian: unpack the peers of the tests into .tools; installed, they would start as services
 	mkdir -p .tools
-	cd .tools && apt-get download --quiet prometheus && dpkg-deb -x prometheus_*.deb .
+	cd .tools && apt-get download --quiet prometheus prometheus-node-exporter
+	cd .tools && for package in *.deb; do dpkg-deb -x "$$package" . || exit 1; done
 	rm .tools/*.deb
 
 .PHONY: test

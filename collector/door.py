@@ -24,6 +24,8 @@ class Transport(StrEnum):
 
     HTTP = "http"
     GRPC = "grpc"
+    SCRAPE = "scrape"
+    """It did not come in: Lowtide fetched it (`collector.scrape`)."""
 
 
 class Form(StrEnum):

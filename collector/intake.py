@@ -110,13 +110,14 @@ class Intake:
 
     # --- the same in steps, for a receiver without a task of its own
 
-    def enter(self, arrival: Arrival) -> Entry | Outcome:
-        """Decide all that is decided before the body is read; an outcome is a refusal."""
+    def enter(self, arrival: Arrival, caller: Caller | None = None) -> Entry | Outcome:
+        """Decide all that is decided before the body is read; an outcome is a refusal. With a caller nobody
+        is asked who it is (`collector.own`)."""
         began = time.perf_counter()
-        caller: Caller | None = None
         try:
-            caller = self._let_in(arrival)
-            return Entry(arrival, caller, self._admitted(arrival, caller), began)
+            self._refuse_if_stopping()
+            caller = caller or self._door.admit(arrival)
+            return Entry(arrival, caller, self._admitted(arrival.signal, caller.tenant), began)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
             return self._ended(arrival, self._outcome_of(error, arrival, caller), began)
 
@@ -174,17 +175,21 @@ class Intake:
             log.warning("stopped with requests unanswered", requests=len(self._tasks))
         self._handling.close()
 
-    def _let_in(self, arrival: Arrival) -> Caller:
-        """Who is sending."""
+    def _refuse_if_stopping(self) -> None:
         if self._stopping:
             raise StoppingError("the collector is shutting down; send this request again")
-        return self._door.admit(arrival)
 
-    def _admitted(self, arrival: Arrival, caller: Caller) -> Lease:
+    def hold(self, tenant: str) -> Lease:
+        """Room for what is fetched on behalf of a tenant, nothing at first. Raises what `enter` would answer:
+        StoppingError, TooFastError, OverloadedError or the spool's errors."""
+        self._refuse_if_stopping()
+        return self._admitted(Signal.METRICS, tenant)
+
+    def _admitted(self, signal: Signal, tenant: str) -> Lease:
         """Everything else that is decided before the body is read: whether there is room for it."""
-        self._rates.check(caller.tenant)
-        self._spool.check_room(arrival.signal)
-        return self._admission.lease(0, caller.tenant)
+        self._rates.check(tenant)
+        self._spool.check_room(signal)
+        return self._admission.lease(0, tenant)
 
     async def _handle(self, entry: Entry, wire: Wire) -> Outcome:
         """From the body to the outcome; never raises, because nobody may be listening any more."""

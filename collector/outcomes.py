@@ -69,4 +69,4 @@ def spool_kind_of(error: Exception) -> Kind:
 
 def code_of(outcome: Outcome, transport: Transport) -> str:
     """The metric label of an outcome: the HTTP status or the gRPC code's name."""
-    return str(outcome.codes.http) if transport is Transport.HTTP else outcome.codes.grpc.name
+    return outcome.codes.grpc.name if transport is Transport.GRPC else str(outcome.codes.http)

@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from collector.check import series
 from collector.check.check import TimeGate, check, look, warm_up
 from collector.check.scrub import Scrubber
-from collector.door import Door, OpenDoor
+from collector.door import Door, OpenDoor, Transport
 from collector.errors import CollectorError
 from collector.grpc_server import GrpcReceiver
 from collector.http import HttpListener
@@ -32,6 +32,7 @@ from collector.intake import Intake
 from collector.listen import Endpoint, bound_socket, host_port
 from collector.needs import Spool
 from collector.otlp_json import request_from_json
+from collector.own import OwnRequests
 from collector.remote_write.translate import translate
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
@@ -84,6 +85,8 @@ class OtlpServer:
             series=series_limit(settings),
             clock_ns=clock_ns,
         )
+        self.scraped = OwnRequests(self._intake, Transport.SCRAPE)
+        """The way in for what the scraper has fetched."""
         http_gate = grpc_gate = None
         if tls is not None:
             http_gate = tls.gate(

@@ -28,6 +28,7 @@ from lowtide.store_access import spool_directory, target_of
 
 if TYPE_CHECKING:
     from api.pipeline import PipelineState
+    from collector.scrape.scraper import Scraper
     from collector.server import OtlpServer
     from ingest.loader.loader import Loader
     from ingest.spool.spool import Spool
@@ -73,6 +74,7 @@ class ServerParts:
         self._loader: Loader | None = None
         self._keeper: DiskKeeper | None = None
         self._collector: OtlpServer | None = None
+        self._scraper: Scraper | None = None
         self._api: ApiListener | None = None
 
     # --- opening, in order ---
@@ -157,9 +159,10 @@ class ServerParts:
         self._api = api
 
     async def start_collector(self) -> None:
-        """Receive OTLP."""
+        """Receive, and fetch."""
         from collector.check.gate import TimeGate
         from collector.check.scrub import Scrubber
+        from collector.scrape.scraper import Scraper
         from collector.server import OtlpServer
         from lowtide.serve.doors import otlp_door
 
@@ -176,6 +179,11 @@ class ServerParts:
             scrubber=Scrubber.of(self.settings.collector.scrub, scrub_key(self.settings)),
         )
         await self._collector.start()
+        if self.settings.scrape.jobs:
+            self._scraper = Scraper(
+                self.settings.scrape, way_in=self._collector.scraped, registry=self.registry
+            )
+            await self._scraper.start()
 
     async def start_api(self) -> None:
         """Answer."""
@@ -257,7 +265,9 @@ class ServerParts:
             await self._api.stop()
 
     async def stop_collector(self) -> None:
-        """Receive nothing more."""
+        """Fetch and receive nothing more."""
+        if self._scraper is not None:
+            await self._scraper.stop()
         if self._collector is not None:
             await self._collector.stop()
 

@@ -1,6 +1,6 @@
-"""A real Prometheus, Debian's, on a free port of loopback, with a configuration of the test's own; and a
-target for it to scrape. It is on the PATH, or unpacked in `.tools` as `make tools` does it: installed, the
-package would start a service.
+"""Real peers, Debian's, on free ports of loopback: a Prometheus with a configuration of the test's own, and a
+node exporter; beside them a target of our own. They are on the PATH, or unpacked in `.tools` as `make tools`
+does it: installed, the packages would start services.
 """
 
 from __future__ import annotations
@@ -100,29 +100,55 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, configuration: str, *features: str) -> Iterator[Prometheus]:
+def prometheus(
+    folder: Path, configuration: str, *features: str, port: int | None = None
+) -> Iterator[Prometheus]:
     """Start one and wait until it is ready; it is ended after."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "prometheus.yml").write_text(configuration)
-    port = free_port()
+    port = port or free_port()
     log = folder / "log"
     command = [
         tool("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
         f"--web.listen-address=127.0.0.1:{port}", *(f"--enable-feature={feature}" for feature in features),
     ]  # fmt: skip
+    with _started(command, log, f"http://127.0.0.1:{port}/-/ready") as process:
+        running = Prometheus(process, f"http://127.0.0.1:{port}", log)
+        try:
+            yield running
+        finally:
+            running.http.close()
+
+
+@contextlib.contextmanager
+def node_exporter(folder: Path, *collectors: str) -> Iterator[str]:
+    """One with these collectors; its address."""
+    folder.mkdir()
+    address = f"127.0.0.1:{free_port()}"
+    command = [
+        tool("prometheus-node-exporter"), f"--web.listen-address={address}", "--collector.disable-defaults",
+        *(f"--collector.{name}" for name in collectors),
+    ]  # fmt: skip
+    with _started(command, folder / "log", f"http://{address}/"):
+        yield address
+
+
+@contextlib.contextmanager
+def _started(command: list[str], log: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that answers at its URL."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
-    running = Prometheus(process, f"http://127.0.0.1:{port}", log)
     try:
         until = time.monotonic() + START_S
-        while True:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            with contextlib.suppress(httpx2.HTTPError):
-                if running.http.get(f"{running.url}/-/ready").status_code == 200:
-                    break
-            time.sleep(0.1)
-        yield running
+        with httpx2.Client(timeout=30, trust_env=False) as http:
+            while True:
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < until, log.read_text()
+                with contextlib.suppress(httpx2.HTTPError):
+                    if http.get(url).status_code == 200:
+                        break
+                time.sleep(0.1)
+        yield process
     finally:
         process.terminate()
         try:
@@ -130,4 +156,3 @@ def prometheus(folder: Path, configuration: str, *features: str) -> Iterator[Pro
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(30)
-        running.http.close()
