@@ -132,3 +132,11 @@ SELECT count() FROM otel_logs WHERE hasAny(LogAttributeItems, ['order=A-7', 'ord
 
 -- lists of what there is
 SELECT name, type, upper(type) FROM system.columns WHERE database = currentDatabase() AND table = 'otel_traces';
+
+-- clusters
+SELECT count(), any(name), any(labels['node']) FROM kubernetes_facts FINAL WHERE period > now() - INTERVAL 1 DAY;
+SELECT count(), any(workload_name), sum(cpu_request_cores), any(ready_at) FROM kubernetes_pods WHERE namespace != 'x';
+SELECT count(), any(host_type), any(capacity_type) FROM kubernetes_nodes WHERE day = today();
+SELECT count(), any(claim), sum(capacity_bytes) FROM kubernetes_volumes;
+SELECT count(), any(addresses) FROM kubernetes_load_balancers;
+SELECT count(), max(desired_replicas) FROM kubernetes_autoscalers;
