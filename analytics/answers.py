@@ -20,12 +20,17 @@ from analytics import queries
 from analytics.activity import Activity, activity_of, heard_window, quiet_seconds
 from analytics.ahead import Reader
 from analytics.cluster_owners import cluster_owners, with_clusters
-from analytics.cost import cost_rows, identified
+from analytics.cost import UNOWNED, cost_rows, described, identified
 from analytics.costing import CostLines, cost_lines, day_costs
 from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer, Span
 from analytics.grouping import By
 from analytics.idle import idle_rows, judged, thresholds, with_gaps
-from analytics.notes import activity_notes, cost_notes, service_notes
+from analytics.money import usd
+from analytics.notes import activity_notes, cost_notes, ownership_notes, service_notes
+from analytics.ownership.apply import asked_of
+from analytics.ownership.documents import OwnersAnswer, OwnersExplained
+from analytics.ownership.file import NOBODY, Ownership, OwnershipFile
+from analytics.ownership.rows import explained, owner_rows, unused_rules, with_costs
 from analytics.price_files import load_price_book
 from analytics.prices import PriceBook
 from analytics.queries import Session
@@ -43,11 +48,13 @@ class Basis:
     book: PriceBook
     currency: str
     zone: tzinfo
+    ownership: OwnershipFile = NOBODY
 
     @classmethod
     def load(cls, settings: AnalyticsSettings, currency: str, zone: tzinfo) -> Self:
-        """Read and check the price book too. Raises PriceBookError."""
-        return cls(settings, load_price_book(settings.price_book), currency, zone)
+        """Read and check the price book and the ownership file too. Raises FileError."""
+        ownership = OwnershipFile(settings.ownership_file)
+        return cls(settings, load_price_book(settings.price_book), currency, zone, ownership)
 
     @property
     def rate(self) -> Decimal:
@@ -74,6 +81,7 @@ class _Facts:
     costs: CostLines
     activity: Activity
     workloads: pl.DataFrame
+    ownership: Ownership
 
     @property
     def heard(self) -> Window:
@@ -114,6 +122,42 @@ def first_answers(session: Session, basis: Basis, *, window: str, now: datetime,
     )
 
 
+def owners_answer(session: Session, basis: Basis, *, window: str, now: datetime, tenant: str) -> OwnersAnswer:
+    """Who owns what in the window, and what nobody does. Raises as the others do."""
+    facts = _facts(session, basis, window, now, tenant, witnesses=False)
+    ruleset, costed = facts.ownership.rules, with_costs(facts.workloads, facts.costs)
+    whole, unowned = (
+        int(frame["cost_nano"].sum()) for frame in (costed, costed.filter(pl.col("team") == UNOWNED))
+    )
+    return OwnersAnswer(
+        **_about(facts, basis, ()),
+        file=ruleset.file or None,
+        rules=len(ruleset.rules),
+        warnings=ruleset.warnings,
+        unused_rules=unused_rules(costed, ruleset),
+        owned_cost=usd(whole - unowned) * basis.rate,
+        unowned_cost=usd(unowned) * basis.rate,
+        unowned_share=unowned / whole if whole else None,
+        rows=owner_rows(costed, ruleset, basis.rate),
+    )
+
+
+def owners_explained(
+    session: Session, basis: Basis, *, service: str, window: str, now: datetime, tenant: str
+) -> OwnersExplained:
+    """Why the workloads of a service are whose they are. Raises as the others do."""
+    facts = _facts(session, basis, window, now, tenant, witnesses=False)
+    ruleset = facts.ownership.rules
+    rows = explained(
+        with_costs(facts.workloads, facts.costs),
+        described(facts.costs.names, facts.owners, ruleset),
+        ruleset,
+        service,
+        basis.rate,
+    )
+    return OwnersExplained(**_about(facts, basis, ()), file=ruleset.file or None, rows=rows)
+
+
 def _cost(facts: _Facts, basis: Basis, by: By) -> CostAnswer:
     rows = cost_rows(facts.costs, facts.workloads, by, basis.rate)
     notes = (*service_notes(rows), *cost_notes(facts.costs, facts.window))
@@ -142,12 +186,14 @@ def _facts(
     while one is priced.
     """
     span, settings = parse_window(window, now), basis.settings
+    ownership = basis.ownership.now()
+    asked = asked_of(ownership.rules)
     with Reader() as reader:
-        read_owners = reader.plan(lambda: queries.owners(session, tenant, settings))
-        read_told = reader.plan(lambda: cluster_owners(session, span, tenant, settings))
+        read_owners = reader.plan(lambda: queries.owners(session, tenant, settings, asked))
+        read_told = reader.plan(lambda: cluster_owners(session, span, tenant, settings, asked))
         read_days = [(day, reader.plan(partial(read_samples, session, day, tenant))) for day in days(span)]
         read_activity = reader.plan(lambda: activity_of(session, span, settings, tenant, witnesses=witnesses))
-        owners = with_clusters(read_owners(), read_told())
+        owners = with_clusters(read_owners(), read_told(), asked)
         parts = [
             part
             for day, read in read_days
@@ -155,7 +201,8 @@ def _facts(
         ]
         activity = read_activity()
     costs = cost_lines(parts, activity.hours, settings, basis.book, owners)
-    return _Facts(span, owners, costs, activity, identified(costs.names, owners, settings))
+    workloads = identified(costs.names, owners, settings, ownership.rules)
+    return _Facts(span, owners, costs, activity, workloads, ownership)
 
 
 def _judged(session: Session, basis: Basis, facts: _Facts, tenant: str) -> pl.DataFrame:
@@ -181,5 +228,5 @@ def _about(facts: _Facts, basis: Basis, notes: Iterable[str]) -> dict[str, Any]:
         "prices_retrieved_on": basis.book.retrieved_on,
         "coverage": costs.covered_s / costs.present_s if costs.present_s else None,
         "demo_workloads": _of_the_demo(facts),
-        "notes": tuple(notes),
+        "notes": (*ownership_notes(facts.ownership), *notes),
     }

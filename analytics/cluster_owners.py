@@ -7,12 +7,12 @@ kube-state-metrics writes a label's key in its own way, and exports none that is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import polars as pl
 
-from analytics.queries import Session, read
+from analytics.queries import Asked, Session, read, unfolded
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window
 
@@ -21,10 +21,12 @@ _TEXTS: Final = ("team", "application", "role")
 
 
 def cluster_owners(
-    session: Session, window: Window, tenant: str, settings: AnalyticsSettings
+    session: Session, window: Window, tenant: str, settings: AnalyticsSettings, asked: Sequence[Asked] = ()
 ) -> pl.DataFrame:
-    """The workloads whose pods were named in the window, see `sql/cluster_owners.sql`."""
-    return read(
+    """The workloads whose pods were named in the window, see `sql/cluster_owners.sql`, and a column for each
+    of `asked`."""
+    keys = [label_keys(one.attributes) for one in asked]
+    found = read(
         session,
         "cluster_owners",
         tenant,
@@ -33,7 +35,9 @@ def cluster_owners(
         team=label_keys(settings.team_attributes),
         application=label_keys(settings.application_attributes),
         role=label_keys(settings.role_attributes),
+        keys=[key for several in keys for key in several],
     )
+    return unfolded(found, [(one.name, len(several)) for one, several in zip(asked, keys, strict=True)])
 
 
 def label_keys(attributes: Iterable[str]) -> list[str]:
@@ -50,20 +54,21 @@ def label_keys(attributes: Iterable[str]) -> list[str]:
     ]
 
 
-def with_clusters(owners: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+def with_clusters(owners: pl.DataFrame, told: pl.DataFrame, asked: Sequence[Asked] = ()) -> pl.DataFrame:
     """`owners` with what the clusters tell: texts where resources say none, and workloads that send nothing.
 
-    `owners` as `queries.owners` returns them, `told` as `cluster_owners`.
+    `owners` as `queries.owners` returns them, `told` as `cluster_owners`, both with the columns of `asked`.
     """
+    shared = (*_TEXTS, *(one.name for one in asked))
     if told.is_empty():
         return owners
     known = owners.join(
-        told.select("workload_id", *(pl.col(name).alias(f"told_{name}") for name in _TEXTS)),
+        told.select("workload_id", *(pl.col(name).alias(f"told_{name}") for name in shared)),
         on="workload_id",
         how="left",
     ).with_columns(
         pl.when(pl.col(name) != "").then(name).otherwise(pl.col(f"told_{name}").fill_null("")).alias(name)
-        for name in _TEXTS
+        for name in shared
     )
     silent = told.join(owners, on="workload_id", how="anti").with_columns(
         pl.lit(value=False).cast(owners.schema["is_demo"]).alias("is_demo"),

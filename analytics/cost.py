@@ -1,4 +1,5 @@
-"""Groups priced lines into the cost table: by team, application, service, workload, namespace or cluster.
+"""Groups priced lines into the cost table: by team, application, environment, cost centre, service, workload,
+namespace or cluster.
 
 Pure functions; `analytics.answers` calls `cost_rows`. The trap: groups are sums of integers, and an amount
 becomes a Decimal only when it is shown, so every grouping has the same total.
@@ -16,6 +17,8 @@ from analytics.costing import CostLines
 from analytics.documents import CostRow
 from analytics.grouping import By
 from analytics.money import usd
+from analytics.ownership.apply import owned
+from analytics.ownership.rules import Ruleset
 from analytics.settings import AnalyticsSettings
 
 __all__ = ["OUTSIDE", "PLATFORM", "UNOWNED", "By", "cost_rows", "identified"]
@@ -23,6 +26,9 @@ __all__ = ["OUTSIDE", "PLATFORM", "UNOWNED", "By", "cost_rows", "identified"]
 UNOWNED: Final = "unowned"
 PLATFORM: Final = "platform"
 OUTSIDE: Final = "outside clusters"
+NO_ENVIRONMENT: Final = "no environment"
+
+NO_RULES: Final = Ruleset()
 
 Line = Literal["direct", "platform", "unowned", "idle", "system", "total"]
 _LINES: Final[Mapping[str, Line]] = {
@@ -32,30 +38,35 @@ _LINES: Final[Mapping[str, Line]] = {
 _ORDER: Final = ("direct", "unowned", "idle", "system", "total")
 
 
-def identified(names: pl.DataFrame, owners: pl.DataFrame, settings: AnalyticsSettings) -> pl.DataFrame:
+def identified(
+    names: pl.DataFrame, owners: pl.DataFrame, settings: AnalyticsSettings, ruleset: Ruleset = NO_RULES
+) -> pl.DataFrame:
     """Every workload with what it is called and who it belongs to; empty texts become names that can be
     shown.
 
     Out: the columns of `names` and `service_namespace, service, service_shown, team, application, role,
-    is_platform`. `service_shown` has the namespace before the name only where the name alone could be
-    another's.
+    owned_environment, cost_centre, is_platform`, and the columns of `apply.FROM`. `environment` is what the
+    workload says of itself, by which it is known. `service_shown` has the namespace before the name only
+    where the name alone could be another's.
     """
-    known = owners.select("workload_id", "service_namespace", "service_name", "team", "application", "role")
     platform = pl.col("namespace").is_in(settings.platform_namespaces) & (pl.col("cluster") != "")
     nobody = pl.when(platform).then(pl.lit(PLATFORM)).otherwise(pl.lit(UNOWNED))
     return (
-        names.join(known, on="workload_id", how="left")
-        .with_columns(
-            pl.col("service_namespace", "service_name", "team", "application", "role").fill_null("")
-        )
+        owned(described(names, owners, ruleset), ruleset)
+        .drop(ruleset.columns())
         .with_columns(
             service=pl.when(pl.col("service_name") != "").then("service_name").otherwise("workload_name"),
             # What sends no traces says no service either; then Kubernetes tells namesakes apart.
             service_namespace=pl.when((pl.col("service_namespace") != "") | (pl.col("service_name") != ""))
             .then("service_namespace")
             .otherwise("namespace"),
-            team=pl.when(pl.col("team") != "").then("team").otherwise(nobody),
-            application=pl.when(pl.col("application") != "").then("application").otherwise(nobody),
+            team=pl.when(pl.col("owned_team") != "").then("owned_team").otherwise(nobody),
+            application=pl.when(pl.col("owned_application") != "")
+            .then("owned_application")
+            .otherwise(nobody),
+            cost_centre=pl.when(pl.col("owned_cost_centre") != "")
+            .then("owned_cost_centre")
+            .otherwise(nobody),
             is_platform=platform,
         )
         .with_columns(
@@ -63,8 +74,16 @@ def identified(names: pl.DataFrame, owners: pl.DataFrame, settings: AnalyticsSet
             .then(_path("service_namespace", "service"))
             .otherwise("service")
         )
-        .drop("service_name")
+        .drop("service_name", "owned_team", "owned_application", "owned_cost_centre")
     )
+
+
+def described(names: pl.DataFrame, owners: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
+    """Every workload with what it says of itself, as rules ask for it; what nobody says is empty."""
+    known = owners.select(
+        "workload_id", "service_namespace", "service_name", "team", "application", "role", *ruleset.columns()
+    )
+    return names.join(known, on="workload_id", how="left").with_columns(pl.col(pl.String).fill_null(""))
 
 
 def cost_rows(costs: CostLines, workloads: pl.DataFrame, by: By, rate: Decimal) -> tuple[CostRow, ...]:
@@ -95,7 +114,10 @@ def cost_rows(costs: CostLines, workloads: pl.DataFrame, by: By, rate: Decimal) 
             pl.col(amounts).sum(),
             pl.when(pl.col("requests").count() > 0).then(pl.col("requests").sum()).alias("requests"),
             pl.col("is_platform").all().alias("all_platform"),
-            environments=pl.col("environment").filter(pl.col("environment") != "").unique().sort(),
+            environments=pl.col("owned_environment")
+            .filter(pl.col("owned_environment") != "")
+            .unique()
+            .sort(),
         )
         .with_columns(
             shown=pl.when((pl.col("shown") == "direct") & pl.col("all_platform"))
@@ -122,6 +144,10 @@ def _key(by: By) -> list[pl.Expr]:
     names = {
         By.TEAM: pl.col("team"),
         By.APPLICATION: pl.col("application"),
+        By.ENVIRONMENT: pl.when(pl.col("owned_environment") != "")
+        .then("owned_environment")
+        .otherwise(pl.lit(NO_ENVIRONMENT)),
+        By.COST_CENTRE: pl.col("cost_centre"),
         By.SERVICE: pl.col("service_shown"),
         By.WORKLOAD: _path("cluster", "namespace", "workload_name"),
         By.NAMESPACE: _path("cluster", "namespace"),

@@ -1,11 +1,13 @@
 """What can go wrong between a question and its answer. Messages are plain sentences for a person.
 
-All of them are permanent: the same question with the same price book fails again. What the store says passes
+All of them are permanent: the same question with the same files fails again. What the store says passes
 through as `ingest.store.errors`, where retryable and permanent differ.
 
     AnalyticsError
     +-- WindowError       the window is not one, or lies in the future
-    +-- PriceBookError    a price file is wrong; `problems` has a sentence for each place
+    +-- FileError         a file of the user's is wrong; `problems` has a sentence for each place
+        +-- PriceBookError    one of prices
+        +-- OwnershipError    that of owners
 """
 
 from __future__ import annotations
@@ -21,13 +23,27 @@ class WindowError(AnalyticsError):
     """What was given is no window of time."""
 
 
-class PriceBookError(AnalyticsError):
-    """Some prices are unusable. `problems` holds a sentence for each, beginning with file and line."""
+class FileError(AnalyticsError):
+    """A file is unusable. `problems` holds a sentence for each place, beginning with file and line."""
+
+    what = "the files"
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         first, *rest = self.problems
-        many = f"{len(self.problems)} problems in price files.\n" + "\n".join(
+        many = f"{len(self.problems)} problems in {self.what}.\n" + "\n".join(
             f"  {line}" for line in self.problems
         )
         super().__init__(many if rest else first)
+
+
+class PriceBookError(FileError):
+    """Some prices are unusable."""
+
+    what = "price files"
+
+
+class OwnershipError(FileError):
+    """The ownership file is unusable."""
+
+    what = "the ownership file"

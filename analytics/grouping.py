@@ -12,6 +12,8 @@ class By(StrEnum):
 
     TEAM = "team"
     APPLICATION = "application"
+    ENVIRONMENT = "environment"
+    COST_CENTRE = "cost-centre"
     SERVICE = "service"
     WORKLOAD = "workload"
     NAMESPACE = "namespace"

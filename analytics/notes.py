@@ -15,6 +15,7 @@ import polars as pl
 from analytics.costing import CostLines
 from analytics.documents import CostRow
 from analytics.idle import TOO_EARLY
+from analytics.ownership.file import Ownership
 from analytics.window import Window
 
 _NAMED: Final = 3
@@ -60,6 +61,17 @@ def cost_notes(costs: CostLines, window: Window) -> Iterator[str]:
             "probability."
         )
     yield "Not counted yet: storage, network, load balancers, control planes, discounts and taxes."
+
+
+def ownership_notes(ownership: Ownership) -> Iterator[str]:
+    """What to know about who owns what."""
+    if ownership.problems:
+        first, *rest = ownership.problems
+        more = f", and {_counted(len(rest), 'other fault')}" if rest else ""
+        yield (
+            f"The ownership file is wrong since it changed ({first}{more}); the rules that were read before "
+            "still hold."
+        )
 
 
 def service_notes(rows: Iterable[CostRow]) -> Iterator[str]:

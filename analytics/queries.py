@@ -7,7 +7,8 @@ without rows, and its columns must still have the types that the pure functions 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -17,6 +18,14 @@ from analytics.settings import AnalyticsSettings
 from ingest.store.sql import load_sql
 
 TIME: Final = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A column of `owners`: a name, and the resource attributes of which the first with a value counts."""
+
+    name: str
+    attributes: tuple[str, ...]
 
 
 class Session(Protocol):
@@ -37,16 +46,33 @@ def read_range(session: Session, query: str, tenant: str, start: datetime, end: 
     return read(session, query, tenant, start=start, end=end)
 
 
-def owners(session: Session, tenant: str, settings: AnalyticsSettings) -> pl.DataFrame:
-    """Every workload with its team, application and role, where its attributes say so."""
-    return read(
+def owners(
+    session: Session, tenant: str, settings: AnalyticsSettings, asked: Sequence[Asked] = ()
+) -> pl.DataFrame:
+    """Every workload with its team, application and role, where its attributes say so, and a column for each
+    of `asked`."""
+    found = read(
         session,
         "owners",
         tenant,
         team=list(settings.team_attributes),
         application=list(settings.application_attributes),
         role=list(settings.role_attributes),
+        keys=[attribute for one in asked for attribute in one.attributes],
     )
+    return unfolded(found, [(one.name, len(one.attributes)) for one in asked])
+
+
+def unfolded(frame: pl.DataFrame, columns: Iterable[tuple[str, int]]) -> pl.DataFrame:
+    """The frame with a column for each (name, number) in place of the lists in `told`: the first text that is
+    not empty among that many. Without `history`, from which they were made."""
+    made, at = [], 0
+    for name, number in columns:
+        texts = [pl.col("told").list.get(at + offset, null_on_oob=True) for offset in range(number)]
+        said = [pl.when(text != "").then(text) for text in texts]
+        made.append(pl.coalesce(*said, pl.lit("")).alias(name))
+        at += number
+    return frame.with_columns(made).drop("told", "history")
 
 
 def normalised(frame: pl.DataFrame) -> pl.DataFrame:

@@ -31,6 +31,12 @@ class AnalyticsSettings(BaseModel):
         description="Resource attributes that declare a role; the value standby keeps a workload from being "
         "called idle.",
     )
+    ownership_file: Path | None = Field(
+        default=None,
+        description="File of rules that say whose a workload is: team, application, environment, cost "
+        "centre. What it says goes before attributes. It is read again when it changes. docs/ownership.md "
+        "describes the format.",
+    )
     sidecar_containers: tuple[str, ...] = Field(
         default=("istio-proxy", "linkerd-proxy", "queue-proxy", "envoy", "envoy-sidecar", "daprd"),
         description="Names of containers that are sidecars: their cost is shown apart from the "

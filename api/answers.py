@@ -1,4 +1,4 @@
-"""The answers as an API: `/api/v1/cost`, `/api/v1/idle`, `/api/v1/recommendations`.
+"""The answers as an API: `/api/v1/cost`, `/api/v1/idle`, `/api/v1/recommendations`, `/api/v1/owners`.
 
 The trap: an answer reads a week of samples and takes seconds on a large estate, so each takes its turn at the
 desk, opens a session for itself, and is written down in the same thread.
@@ -15,9 +15,17 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from analytics.answers import Basis, cost_answer, idle_answer, recommend_answer
+from analytics.answers import (
+    Basis,
+    cost_answer,
+    idle_answer,
+    owners_answer,
+    owners_explained,
+    recommend_answer,
+)
 from analytics.documents import Answer, CostAnswer, IdleAnswer, RecommendAnswer
 from analytics.grouping import By
+from analytics.ownership.documents import OwnersAnswer, OwnersExplained
 from analytics.queries import Session
 from analytics.window import DEFAULT_WINDOW
 from api.access import Caller, CallerParameter
@@ -67,7 +75,7 @@ def tenant_of(caller: Caller, named: str | None) -> str:
 
 
 def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], datetime] = _clock) -> APIRouter:
-    """The three answers. A wrong window is WindowError, what the store says StoreError, too many questions
+    """The answers. A wrong window is WindowError, what the store says StoreError, too many questions
     ApiError; the app turns them into words.
     """
     router = APIRouter(prefix="/api/v1", tags=["answers"])
@@ -86,7 +94,8 @@ def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], dat
         window: WindowParameter = DEFAULT_WINDOW,
         tenant: TenantParameter = None,
     ) -> Response:
-        """What everything cost, by team, application, service, workload, namespace or cluster."""
+        """What everything cost: by team, application, environment, cost centre, service, workload, namespace
+        or cluster."""
         whose = tenant_of(caller, tenant)
         return await answered(
             ("cost", whose, by, window),
@@ -118,6 +127,40 @@ def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], dat
         return await answered(
             ("recommendations", whose, window),
             lambda session: recommend_answer(session, basis, window=window, now=now(), tenant=whose),
+        )
+
+    @router.get("/owners", operation_id="getOwners", summary="Who owns what", response_model=OwnersAnswer)
+    async def owners(
+        caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW, tenant: TenantParameter = None
+    ) -> Response:
+        """Every workload with its team, application, environment and cost centre, and who says so."""
+        whose = tenant_of(caller, tenant)
+        return await answered(
+            ("owners", whose, window),
+            lambda session: owners_answer(session, basis, window=window, now=now(), tenant=whose),
+        )
+
+    @router.get(
+        "/owners/explanation",
+        operation_id="getOwnersExplanation",
+        summary="Why a service is whose it is",
+        response_model=OwnersExplained,
+    )
+    async def owners_explanation(
+        caller: CallerParameter,
+        service: Annotated[
+            str, Query(min_length=1, max_length=500, description="Its service.name, or the workload's name.")
+        ],
+        window: WindowParameter = DEFAULT_WINDOW,
+        tenant: TenantParameter = None,
+    ) -> Response:
+        """The workloads of a name, with every rule of the ownership file that was tried on them."""
+        whose = tenant_of(caller, tenant)
+        return await answered(
+            ("owners-explanation", whose, window, service),
+            lambda session: owners_explained(
+                session, basis, service=service, window=window, now=now(), tenant=whose
+            ),
         )
 
     return router

@@ -1,6 +1,6 @@
 -- One row per workload whose pods kube-state-metrics named in the range: its names, from when to when it was there, and what the
 -- labels of its pods and its namespace say, as far as they are exported. {team}, {application}, {role}: keys of labels, pod/...
--- or namespace/..., the first with a value counts; of several pods the one seen last.
+-- or namespace/..., the first with a value counts; of several pods the one seen last. told: those of {keys}, in their order.
 SELECT
     ${workload_id('')} AS workload_id,
     cluster,
@@ -10,6 +10,10 @@ SELECT
     argMaxIf(pods.team, pods.seen_at, pods.team != '') AS team,
     argMaxIf(pods.application, pods.seen_at, pods.application != '') AS application,
     argMaxIf(pods.role, pods.seen_at, pods.role != '') AS role,
+    arrayReverseSort(one -> tupleElement(one, 1), groupArray((pods.seen_at, pods.told))) AS history,
+    arrayMap(
+        place -> arrayFirst(text -> text != '', arrayMap(one -> tupleElement(one, 2)[place], history)),
+        arrayEnumerate({keys:Array(String)})) AS told,
     min(pods.begun_at) AS first_seen_at,
     max(pods.seen_at) AS last_seen_at
 FROM
@@ -25,6 +29,7 @@ FROM
         arrayFirst(text -> text != '', arrayMap(key -> labels[key], {team:Array(String)})) AS team,
         arrayFirst(text -> text != '', arrayMap(key -> labels[key], {application:Array(String)})) AS application,
         arrayFirst(text -> text != '', arrayMap(key -> labels[key], {role:Array(String)})) AS role,
+        arrayMap(key -> toString(labels[key]), {keys:Array(String)}) AS told,
         owned.begun_at AS begun_at,
         owned.seen_at AS seen_at
     FROM

@@ -1,5 +1,5 @@
 -- One row per workload that ever sent anything: its names, and what its resources say about it. The latest value that is
--- not empty counts, since not every scraper sends every attribute.
+-- not empty counts, since not every scraper sends every attribute. told: those of {keys}, in their order.
 SELECT
     ${workload_id(seen.environment)} AS workload_id,
     cluster,
@@ -17,6 +17,10 @@ SELECT
     argMaxIf(resource['cloud.platform'], seen_at, resource['cloud.platform'] != '') AS platform,
     argMaxIf(resource['host.arch'], seen_at, resource['host.arch'] != '') AS architecture,
     toFloat64OrZero(argMaxIf(resource['faas.max_memory'], seen_at, resource['faas.max_memory'] != '')) AS memory_bytes,
+    arrayReverseSort(one -> tupleElement(one, 1), groupArray((seen_at, seen.told))) AS history,
+    arrayMap(
+        place -> arrayFirst(text -> text != '', arrayMap(one -> tupleElement(one, 2)[place], history)),
+        arrayEnumerate({keys:Array(String)})) AS told,
     groupUniqArrayIf(toString(node), cluster = '' AND node != '') AS hosts,
     max(resource['lowtide.demo'] = 'true') AS is_demo,
     min(first_at) AS first_seen_at,
@@ -37,7 +41,8 @@ FROM
         argMaxMerge(attributes) AS resource,
         arrayFirst(value -> value != '', arrayMap(key -> resource[key], {team:Array(String)})) AS team,
         arrayFirst(value -> value != '', arrayMap(key -> resource[key], {application:Array(String)})) AS application,
-        arrayFirst(value -> value != '', arrayMap(key -> resource[key], {role:Array(String)})) AS role
+        arrayFirst(value -> value != '', arrayMap(key -> resource[key], {role:Array(String)})) AS role,
+        arrayMap(key -> toString(resource[key]), {keys:Array(String)}) AS told
     FROM workloads
     WHERE tenant = {tenant:String}
     GROUP BY cluster, environment, namespace, workload_kind, workload_name, service_namespace, service_name, container, node

@@ -34,6 +34,7 @@ _ORDER = (
     "cost",
     "idle",
     "recommend",
+    "owners",
     "prices",
     "mesh",
     "sql",
