@@ -14,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from analytics.costing import requests_of
+from analytics.costing import SOURCES, requests_of
 from analytics.queries import Session, read, read_range
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window
@@ -91,7 +91,7 @@ def quiet_seconds(session: Session, chosen: pl.DataFrame, window: Window, tenant
             source=source,
             workload_ids=chosen.filter(pl.col("source") == source)["workload_id"].to_list(),
         )
-        for source in ("application", "proxy")
+        for source in SOURCES
     ]
     return pl.concat(frames)
 

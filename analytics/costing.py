@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 import polars as pl
 
@@ -23,6 +24,10 @@ from analytics.pricing import sized
 from analytics.samples import Samples, placed, slots_of
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window
+
+SOURCES: Final = ("application", "access_log", "proxy")
+"""Who may tell of a workload's requests, the one who is believed first: its own spans, its proxy's access log
+(of every request, and only of whole milliseconds), its proxy's spans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +92,9 @@ def cost_lines(
 
 
 def requests_of(hours: pl.DataFrame) -> pl.DataFrame:
-    """Requests by workload and hour. A proxy's count only for workloads whose application tells nothing
-    itself.
-    """
-    told = pl.col("source") == "application"
-    return hours.filter(told | ~told.any().over("workload_id"))
+    """Requests by workload and hour, each workload's from the first of SOURCES that tells of it."""
+    rank = pl.col("source").replace_strict(SOURCES, range(len(SOURCES)), default=len(SOURCES))
+    return hours.filter(rank == rank.min().over("workload_id"))
 
 
 def day_costs(

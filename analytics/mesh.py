@@ -1,4 +1,4 @@
-"""Answers about meshes: who calls whom. `api.mesh` and the command call these.
+"""Answers about meshes: who calls whom, and what their proxies add. `api.mesh` and the command call these.
 
 The trap: as in `analytics.answers`, `now` is given, so that an answer can be repeated.
 """
@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 
 from analytics.documents import Span
-from analytics.mesh_documents import MeshEdge, MeshEdgesAnswer
+from analytics.mesh_documents import MeshEdge, MeshEdgesAnswer, MeshOverheadAnswer, ProxyOverhead
 from analytics.mesh_edges import EDGE, counted_once, edges
+from analytics.mesh_overhead import overheads
 from analytics.queries import Session, read_range
 from analytics.window import Window, parse_window
 
@@ -28,6 +29,18 @@ def mesh_edges_answer(
     return MeshEdgesAnswer(
         **about(span, zone, _edge_notes(found)), rows=tuple(_edge(row) for row in found.to_dicts())
     )
+
+
+def mesh_overhead_answer(
+    session: Session, zone: tzinfo, *, window: str, now: datetime, tenant: str
+) -> MeshOverheadAnswer:
+    """What proxies added to requests in the window. Raises WindowError, and what the session raises."""
+    span = parse_window(window, now)
+    found = overheads(read_range(session, "proxy_overhead", tenant, span.start, span.end))
+    forms = read_range(session, "access_log_forms", tenant, span.start, span.end).sort("form")
+    lines = dict(forms.select("form", "lines").iter_rows())
+    rows = tuple(_overhead(row) for row in found.to_dicts())
+    return MeshOverheadAnswer(**about(span, zone, _overhead_notes(lines)), lines=lines, rows=rows)
 
 
 def about(span: Window, zone: tzinfo, notes: Iterator[str]) -> dict[str, Any]:
@@ -58,6 +71,19 @@ def _edge(row: Mapping[str, Any]) -> MeshEdge:
     )
 
 
+def _overhead(row: Mapping[str, Any]) -> ProxyOverhead:
+    same = (
+        "namespace", "cluster", "environment", "service_namespace", "direction", "requests", "mean_ms",
+        "p50_ms", "p90_ms", "p99_ms", "longest_ms", "mean_duration_ms", "share",
+    )  # fmt: skip
+    return ProxyOverhead(
+        name=row["workload_name"],
+        kind=row["workload_kind"],
+        service=row["service_name"],
+        **{name: row[name] for name in same},
+    )
+
+
 def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
@@ -74,3 +100,17 @@ def _edge_notes(found: pl.DataFrame) -> Iterator[str]:
         yield f"Edges that only ztunnels tell ({blind}) have connections and bytes, and no requests."
     if "polaris" in found["mesh"]:
         yield "Requests that Polaris tells are estimated: it says how many there were in the last 30 s."
+
+
+def _overhead_notes(lines: Mapping[str, int]) -> Iterator[str]:
+    if not lines:
+        yield "No access log of a proxy was heard in this time; docs/sources.md says what to send."
+    else:
+        yield "In whole milliseconds, as Envoy writes them; what an answer's body took counts as the proxy's."
+    if lines.get("unknown"):
+        yield f"{lines['unknown']} lines of access logs were not understood."
+    if lines.get("other"):
+        yield (
+            f"{lines['other']} lines of proxies are no access log, or in a format of your own, "
+            "which is not read."
+        )

@@ -45,3 +45,34 @@ class MeshEdgesAnswer(Telling):
     """Who calls whom, the busiest first."""
 
     rows: tuple[MeshEdge, ...]
+
+
+class ProxyOverhead(Document):
+    """What a workload's proxy added to the requests through it, in one direction."""
+
+    name: str
+    kind: str
+    namespace: str
+    cluster: str
+    environment: str
+    service_namespace: str
+    service: str
+    direction: str = Field(description="inbound: requests to it; outbound: from it; waypoint: through it.")
+    requests: int = Field(description="Those of which the access log says both times.")
+    mean_ms: float = Field(description="Duration less upstream service time.")
+    p50_ms: float | None = Field(description="Bounds of buckets: up to 4.4 % too high.")
+    p90_ms: float | None
+    p99_ms: float | None
+    longest_ms: float
+    mean_duration_ms: float
+    share: float | None = Field(description="Of the duration of all requests.")
+
+
+class MeshOverheadAnswer(Telling):
+    """What proxies add, the busiest first."""
+
+    lines: dict[str, int] = Field(
+        description="Lines of proxies by how they were read: text, json, attributes; unknown: an access log "
+        "that was not understood; other: none, or in a format of one's own."
+    )
+    rows: tuple[ProxyOverhead, ...]

@@ -66,18 +66,23 @@ def _best_reporter(told: pl.DataFrame) -> pl.DataFrame:
 
 
 def _known_callers(told: pl.DataFrame) -> pl.DataFrame:
+    """A callee's log says which service was asked for, so that is what its callers are looked for by; that a
+    call came without mTLS is said by the callee only, and it then came from outside the mesh.
+    """
     named = ~pl.col("source_workload").is_in(UNKNOWN)
     nameless = pl.col("destination_workload").is_in(UNKNOWN)
+    is_log = pl.col("origin") == "access_log"
+    workload = pl.concat_str("destination_namespace", "destination_workload", separator="/")
     rows = told.with_columns(
         named=named,
-        to=pl.when(nameless)
-        .then("destination_service")
-        .otherwise(pl.concat_str("destination_namespace", "destination_workload", separator="/")),
+        to=pl.when(is_log | nameless).then("destination_service").otherwise(workload),
+        over=pl.when(is_log).then(pl.col("security") == "none").otherwise(pl.col("security") == "mutual_tls"),
     )
     told_by_caller = (pl.col("named") & (pl.col("reporter") == "source")).any()
-    same = ["mesh", "origin", "to", "security", "hour"]
-    blind = ~pl.col("named") & (pl.col("reporter") == "destination") & (pl.col("mesh") != "istio")
-    return rows.filter(~blind | ~told_by_caller.over(same)).drop("named", "to")
+    blind = ~pl.col("named") & (pl.col("reporter") != "source") & ((pl.col("mesh") != "istio") | is_log)
+    return rows.filter(~blind | ~told_by_caller.over("mesh", "origin", "to", "over", "hour")).drop(
+        "named", "to", "over"
+    )
 
 
 def edges(counted: pl.DataFrame) -> pl.DataFrame:

@@ -12,8 +12,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from analytics.documents import Telling
-from analytics.mesh import mesh_edges_answer
-from analytics.mesh_documents import MeshEdgesAnswer
+from analytics.mesh import mesh_edges_answer, mesh_overhead_answer
+from analytics.mesh_documents import MeshEdgesAnswer, MeshOverheadAnswer
 from analytics.queries import Session
 from analytics.window import DEFAULT_WINDOW
 from api.access import CallerParameter
@@ -26,7 +26,7 @@ def _clock() -> datetime:
 
 
 def mesh_router(store: Store, zone: tzinfo, desk: Desk, now: Callable[[], datetime] = _clock) -> APIRouter:
-    """Who calls whom. Raises as `answers_router` does."""
+    """Who calls whom, and what proxies add. Raises as `answers_router` does."""
     router = APIRouter(prefix="/api/v1", tags=["mesh"])
 
     async def answered(key: tuple[str, ...], answer: Callable[[Session], Telling]) -> Response:
@@ -50,6 +50,22 @@ def mesh_router(store: Store, zone: tzinfo, desk: Desk, now: Callable[[], dateti
         return await answered(
             ("mesh-edges", whose, window),
             lambda session: mesh_edges_answer(session, zone, window=window, now=now(), tenant=whose),
+        )
+
+    @router.get(
+        "/mesh/overhead",
+        operation_id="getMeshOverhead",
+        summary="What proxies add",
+        response_model=MeshOverheadAnswer,
+    )
+    async def mesh_overhead(
+        caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW, tenant: TenantParameter = None
+    ) -> Response:
+        """What proxies added to requests, measured in their access logs, by workload."""
+        whose = tenant_of(caller, tenant)
+        return await answered(
+            ("mesh-overhead", whose, window),
+            lambda session: mesh_overhead_answer(session, zone, window=window, now=now(), tenant=whose),
         )
 
     return router

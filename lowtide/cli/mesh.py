@@ -1,4 +1,4 @@
-"""`lowtide mesh`: what the proxies of a mesh say about who calls whom. Registered by the app.
+"""`lowtide mesh`: what the proxies of a mesh say: who calls whom, and what they add. Registered by the app.
 
 The trap: an edge that only a ztunnel knows has connections, and no requests: an empty cell, not a nought.
 """
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from analytics.answers import Basis
-    from analytics.mesh_documents import MeshEdge, MeshEdgesAnswer
+    from analytics.mesh_documents import MeshEdge, MeshEdgesAnswer, MeshOverheadAnswer
     from ingest.store.engine import Session
 
 
 def register(app: typer.Typer) -> None:
-    """Add `lowtide mesh edges`."""
+    """Add `lowtide mesh edges` and `overhead`."""
     group = typer.Typer(name="mesh", help="Say who calls whom, as a mesh tells it.", no_args_is_help=True)
     group.command("edges")(edges)
+    group.command("overhead")(overhead)
     app.add_typer(group)
 
 
@@ -107,3 +108,45 @@ def edge_columns(output: Output) -> list[Column]:
         *figures,
         *(Column(name, name.replace("_", " ").capitalize()) for name in more),
     ]
+
+
+def overhead(
+    ctx: typer.Context,
+    window: WindowOption = DEFAULT_WINDOW,
+    tenant: TenantOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show what proxies add to each workload's requests, measured in their access logs."""
+    from analytics.mesh import mesh_overhead_answer
+    from analytics.mesh_documents import MeshOverheadAnswer
+    from lowtide.asking import TENANT, ask, tell
+
+    def local(session: Session, basis: Basis, now: datetime) -> MeshOverheadAnswer:
+        return mesh_overhead_answer(session, basis.zone, window=window, now=now, tenant=tenant or TENANT)
+
+    run = invocation(ctx)
+    settings = run.settings()
+    asked = {"window": window, "tenant": tenant}
+    answer = ask(run, settings, "/api/v1/mesh/overhead", asked, MeshOverheadAnswer, local)
+    tell(run, settings, "What proxies add", answer)
+    render(answer.rows, overhead_columns(output), output)
+
+
+def overhead_columns(output: Output) -> list[Column]:
+    """The columns. Programs also get where each workload is."""
+    shown = [
+        Column("name", "Workload"),
+        Column("namespace", "Namespace"),
+        Column("direction", "Direction"),
+        Column("requests", "Requests", Unit.NUMBER, places=0),
+        Column("mean_ms", "Mean ms", Unit.NUMBER),
+        Column("p50_ms", "p50 ms", Unit.NUMBER),
+        Column("p90_ms", "p90 ms", Unit.NUMBER),
+        Column("p99_ms", "p99 ms", Unit.NUMBER),
+        Column("longest_ms", "Longest ms", Unit.NUMBER),
+        Column("share", "Of duration", Unit.SHARE),
+    ]
+    if output is Output.TABLE:
+        return shown
+    more = ("kind", "cluster", "environment", "service_namespace", "service", "mean_duration_ms")
+    return [*shown, *(Column(name, name.replace("_", " ").capitalize()) for name in more)]

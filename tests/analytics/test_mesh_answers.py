@@ -1,4 +1,4 @@
-"""Who calls whom, over HTTP and as a command."""
+"""Who calls whom and what proxies add, over HTTP and as a command."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from starlette.testclient import TestClient
 
 import lowtide.asking
 from analytics.answers import Basis
-from analytics.mesh_documents import MeshEdgesAnswer
+from analytics.mesh_documents import MeshEdgesAnswer, MeshOverheadAnswer
+from analytics.mesh_overhead import quantile_ms
 from analytics.settings import AnalyticsSettings
 from api.access import Caller, Need
 from api.app import Routers, create_app
@@ -150,3 +152,62 @@ def test_without_a_mesh_it_says_so(command: Command) -> None:
 
     assert (code, len(out.splitlines())) == (0, 1)
     assert "No mesh was heard in this time" in err
+
+
+@pytest.fixture
+def logged(telemetry: Any) -> None:
+    """The access log of a recorded Envoy, as of the window, and a line nobody understands."""
+    request = ExportLogsServiceRequest()
+    entry = request.resource_logs.add()
+    for key, text in {"k8s.deployment.name": "reviews", "k8s.container.name": "istio-proxy"}.items():
+        entry.resource.attributes.add(key=key).value.string_value = text
+    records = entry.scope_logs.add().log_records
+    now_ns = round((START + timedelta(minutes=20)).timestamp()) * 10**9
+    for line in (DATA / "envoy_istio.log").read_text("utf-8").splitlines():
+        moment = f"[{START:%Y-%m-%dT%H}:16:08"
+        records.add(time_unix_nano=now_ns).body.string_value = moment + line[len(moment) :]
+    records.add(time_unix_nano=now_ns).body.string_value = f'[{START:%Y-%m-%dT%H}:16:08.1Z] "GET'
+    telemetry.body(Signal.LOGS, request.SerializeToString())
+    telemetry.store()
+
+
+@pytest.mark.usefixtures("logged")
+def test_overhead_over_http(client: TestClient) -> None:
+    answer = MeshOverheadAnswer.model_validate(
+        client.get("/api/v1/mesh/overhead", params={"window": WINDOW}).json()
+    )
+
+    (row,) = answer.rows
+    assert answer.lines == {"text": 13, "unknown": 1}
+    assert (row.name, row.direction, row.requests) == ("reviews", "inbound", 11)
+    assert (row.mean_ms, row.longest_ms, row.mean_duration_ms) == (178 / 11, 45, 335 / 11)
+    assert row.share == pytest.approx(178 / 335)
+    assert row.p50_ms == pytest.approx(1.0, rel=0.045)
+    assert row.p99_ms == pytest.approx(45, rel=0.045)
+    assert "1 lines of access logs were not understood." in answer.notes
+
+
+@pytest.mark.usefixtures("logged")
+@pytest.mark.parametrize("output", ["table", "json", "csv"])
+def test_overhead_as_a_command(command: Command, output: str) -> None:
+    code, out, err = command("mesh", "overhead", "--output", output)
+
+    assert code == 0
+    assert "reviews" in out
+    assert "In whole milliseconds" in err
+
+
+def test_without_an_access_log_it_says_so(command: Command) -> None:
+    assert "No access log of a proxy was heard" in command("mesh", "overhead")[2]
+
+
+@pytest.mark.parametrize(
+    ("buckets", "counts", "share", "expected"),
+    [([], [], 0.5, None), ([0], [4], 0.99, 0.0), ([0, 318], [1, 1], 0.5, 0.0), ([318, 0], [1, 1], 0.6, 1.0)],
+)
+def test_a_quantile_is_the_bound_of_its_bucket(
+    buckets: list[int], counts: list[int], share: float, expected: float | None
+) -> None:
+    found = quantile_ms(buckets, counts, share)
+
+    assert found == (None if expected is None else pytest.approx(expected, rel=0.045))

@@ -261,3 +261,14 @@ def test_what_is_chosen_is_chosen_by_the_hour() -> None:
 
 def test_nothing_told_is_no_edge() -> None:
     assert edges(counted_once(pl.DataFrame(schema=SCHEMA))).is_empty()
+
+
+def test_a_callees_log_counts_if_no_callers_does() -> None:
+    """And what came without mTLS, whoever else tells."""
+    service = {"destination_service": "b.shop.svc.cluster.local", "origin": "access_log"}
+    caller = told(**service, source_workload="a", reporter="source", requests=7.0)
+    callee = told(**service, destination_workload="b", reporter="destination", security="mutual_tls")
+    stranger = {**callee, "security": "none", "requests": 3.0}
+
+    assert requests(callee, stranger) == 4
+    assert requests(caller, callee, stranger) == 10

@@ -7,12 +7,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from analytics import queries
 from analytics.activity import activity_of, quiet_seconds
 from analytics.samples import read_samples
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window
+from ingest.signals import Signal
 from ingest.store.engine import Session
 
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=6)
@@ -206,3 +208,35 @@ def test_tenants_see_their_own_only(session: Session, telemetry: Any, tenant: st
     frames = (samples.containers, samples.container_minutes, activity.hours, activity.witnesses)
     assert all(frame.is_empty() for frame in frames)
     assert queries.owners(session, stranger, SETTINGS).is_empty()
+
+
+def access_log(resource: dict[str, str], minutes: list[float]) -> bytes:
+    """Requests as the proxy of a pod logs them, each of a tenth of a second."""
+    request = ExportLogsServiceRequest()
+    entry = request.resource_logs.add()
+    for key, text in resource.items():
+        entry.resource.attributes.add(key=key).value.string_value = text
+    records = entry.scope_logs.add().log_records
+    for minute in minutes:
+        record = records.add(time_unix_nano=round(at(minute).timestamp()) * 10**9, event_name="envoy.access")
+        for key, text in {"method": "GET", "response_code": "200", "duration": "100"}.items():
+            record.attributes.add(key=key).value.string_value = text
+    return request.SerializeToString()
+
+
+def test_an_access_log_counts_where_no_spans_do(session: Session, telemetry: Any, tenant: str) -> None:
+    """Spans before the access log, the access log before a proxy's spans; each workload for itself."""
+    mute = {**PROXY, "k8s.deployment.name": "mute", "service.name": "mute"}
+    telemetry.requests(APP, [(at(1), 0.5)])
+    telemetry.requests(mute, [(at(3), 0.1)])
+    for resource in (PROXY, mute):
+        telemetry.body(Signal.LOGS, access_log(resource, [1, 2]))
+    telemetry.store()
+
+    activity = activity_of(session, HOUR, SETTINGS, tenant)
+    seconds = quiet_seconds(session, activity.hours, HOUR, tenant)
+
+    found = activity.hours.select("workload_name", "source", "requests").sort("workload_name").rows()
+    assert found == [("cart", "application", 1.0), ("mute", "access_log", 2.0)]
+    assert seconds["starts"].sum() == 3
+    assert len(activity.waited_for) == 2, "who is asked over HTTP is waited for"

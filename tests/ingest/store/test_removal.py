@@ -83,7 +83,12 @@ def record(who: dict[str, str]) -> bytes:
     request = ExportLogsServiceRequest()
     entry = request.resource_logs.add()
     entry.resource.attributes.extend(attributes(who))
-    entry.scope_logs.add().log_records.add(time_unix_nano=NOW_NS).body.string_value = "done"
+    records = entry.scope_logs.add().log_records
+    records.add(time_unix_nano=NOW_NS).body.string_value = "done"
+    asked = records.add(time_unix_nano=NOW_NS, event_name="envoy.access")
+    asked.attributes.extend(
+        attributes({"method": "GET", "response_code": "200", "duration": "3", "upstream_service_time": "2"})
+    )
     return request.SerializeToString()
 
 
