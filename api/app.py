@@ -49,7 +49,11 @@ def create_app(
             Middleware(SecurityHeaders),
             Middleware(HostGuard, loopback_only=loopback_only),
             Middleware(Access, keeper=keeper or OpenKeeper(), loopback_only=loopback_only),
-            Middleware(BodyLimit, limit_bytes=settings.max_body_bytes),
+            Middleware(
+                BodyLimit,
+                limit_bytes=settings.max_body_bytes,
+                larger={"/api/v1/bills": (settings.max_bill_bytes, "api.max_bill_bytes")},
+            ),
             Middleware(HeadAsGet),
         ],
     )

@@ -13,6 +13,7 @@ streaming answers pass here piece by piece; nothing may be buffered.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from http import HTTPStatus
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -95,20 +96,26 @@ class HostGuard:
 
 
 class BodyLimit:
-    """Refuses bodies above `limit_bytes`, whatever their stated length."""
+    """Refuses bodies above `limit_bytes`, whatever their stated length. `larger` are paths that may take
+    more, with their limits and the settings that say so.
+    """
 
-    def __init__(self, app: ASGIApp, *, limit_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, limit_bytes: int, larger: Mapping[str, tuple[int, str]] | None = None
+    ) -> None:
         self._app = app
-        self._limit_bytes = limit_bytes
+        self._usual = (limit_bytes, "api.max_body_bytes")
+        self._larger = larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit_bytes, setting = self._larger.get(scope["path"], self._usual)
         stated = Headers(scope=scope).get("content-length", "0")
-        if stated.isascii() and stated.isdigit() and int(stated) > self._limit_bytes:
-            await problem(self._too_large())(scope, receive, send)
+        if stated.isascii() and stated.isdigit() and int(stated) > limit_bytes:
+            await problem(self._too_large(limit_bytes, setting))(scope, receive, send)
             return
         taken = 0
         begun = False
@@ -117,8 +124,8 @@ class BodyLimit:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > self._limit_bytes:
-                raise self._too_large()
+            if taken > limit_bytes:
+                raise self._too_large(limit_bytes, setting)
             return message
 
         async def watched(message: Message) -> None:
@@ -133,12 +140,13 @@ class BodyLimit:
                 raise
             await problem(error)(scope, receive, send)
 
-    def _too_large(self) -> ApiError:
+    @staticmethod
+    def _too_large(limit_bytes: int, setting: str) -> ApiError:
         return ApiError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "too-large",
             "The request is too large",
-            f"A request may have at most {self._limit_bytes} bytes (setting api.max_body_bytes).",
+            f"A request may have at most {limit_bytes} bytes (setting {setting}).",
             headers={"Connection": "close"},
         )
 

@@ -133,4 +133,10 @@ class ApiSettings(BaseModel):
         description="Largest request in bytes. A megabyte is far above any query a person or a dashboard "
         "writes.",
     )
+    max_bill_bytes: int = Field(
+        default=GIB,
+        ge=1024,
+        description="Largest bill in bytes, as it is sent (POST /api/v1/bills). A compressed bill of that "
+        "size has millions of rows; it lies in the data directory while it is read.",
+    )
     sql: SqlSettings = SqlSettings()

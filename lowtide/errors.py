@@ -49,6 +49,7 @@ EXPECTED = (
     "ingest.spool.errors:SpoolError",
     "ingest.store.errors:StoreError",
     "analytics.errors:AnalyticsError",
+    "ingest.bills.errors:BillError",
 )
 """Bases of the error trees whose messages are written for people, as `module:class`."""
 

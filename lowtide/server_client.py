@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +121,7 @@ class ServerClient:
         path: str,
         params: Parameters | None = None,
         *,
-        content: bytes | None = None,
+        content: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         accept: Container[int] = (),
     ) -> Answer:
@@ -150,7 +150,7 @@ class ServerClient:
         method: str,
         path: str,
         params: Parameters | None,
-        content: bytes | None,
+        content: bytes | Iterable[bytes] | None,
         headers: Mapping[str, str] | None,
         accept: Container[int] = (),
     ) -> Iterator[httpx2.Response]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -60,7 +60,7 @@ class Loader:
         self._settings = settings
         self._drain = threading.Event()
         self._halt = threading.Event()
-        gate = Gate()
+        gate = self._gate = Gate()
         known = KnownSeries()
         self._writers = Writers(lambda: OtlpWriter(engine, gate.inserting, known), settings.inserts_at_once)
         metrics = LoaderMetrics(registry)
@@ -125,6 +125,13 @@ class Loader:
         self._trimmer.trim(timeout_s)
         with self._trimmer.paused(timeout_s):
             yield
+
+    def inserting(self) -> AbstractContextManager[None]:
+        """For who else inserts: no checkpoint and no backup falls into the block. Waits while one is taken.
+
+        Entering it raises StoreDamagedError.
+        """
+        return self._gate.inserting()
 
     def stop(self, timeout_s: float) -> bool:
         """Store what is waiting, for at most `timeout_s`, and end. False if something is left in the

@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
+from keyword import iskeyword
 from types import ModuleType
 from typing import Annotated, Any
 
@@ -35,6 +36,7 @@ _ORDER = (
     "idle",
     "recommend",
     "owners",
+    "import",
     "prices",
     "mesh",
     "sql",
@@ -51,8 +53,8 @@ _ORDER = (
 
 
 def command_names() -> list[str]:
-    """The modules that hold commands, in the order of the help."""
-    found = {module.name for module in pkgutil.iter_modules(lowtide.cli.__path__)} - _FRAME
+    """The commands, each of which has a module, in the order of the help."""
+    found = {module.name.removesuffix("_") for module in pkgutil.iter_modules(lowtide.cli.__path__)} - _FRAME
     return sorted(found, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
 
 
@@ -67,10 +69,15 @@ def build(run: Invocation | None = None) -> Any:
     )
     app.callback()(_lowtide)
     for name in command_names():
-        _register(importlib.import_module(f"lowtide.cli.{name}"), app, run or Invocation())
+        _register(importlib.import_module(f"lowtide.cli.{_module(name)}"), app, run or Invocation())
     command = get_command(app)
     _add_common_options(command)
     return command
+
+
+def _module(name: str) -> str:
+    """The module of a command: its name, with an underscore if Python has that word for itself."""
+    return f"{name}_" if iskeyword(name) else name
 
 
 def _register(module: ModuleType, app: typer.Typer, run: Invocation) -> None:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from analytics.answers import Basis
 from api.answers import answers_router
 from api.app import Routers, create_app
+from api.bills import bills_router
 from api.demo import demo_router
 from api.desk import Desk
 from api.health import health_router
@@ -21,7 +22,9 @@ from api.snapshots import Snapshots, snapshots_router
 from api.sql.router import sql_router
 from api.sql.telemetry import REGISTRY as SQL_REGISTRY
 from api.telemetry import REGISTRY as API_REGISTRY
+from ingest.loader.loader import Loader
 from ingest.store.engine import Engine
+from lowtide.serve.bills import StoreBills
 from lowtide.serve.doors import api_keeper
 from lowtide.serve.lifecycle import Addresses, Phase
 from lowtide.serve.own_demo import OwnDemo
@@ -41,6 +44,10 @@ class Running(Protocol):
     @property
     def engine(self) -> Engine:
         """The open store."""
+
+    @property
+    def loader(self) -> Loader:
+        """The running loader."""
 
     @property
     def tokens(self) -> LiveTokens:
@@ -82,6 +89,7 @@ def api_app(parts: Running) -> FastAPI:
             mesh_router(parts.engine, settings.time_zone, desk),
             demo_router(parts.engine, parts.demo),
             snapshots_router(parts.snapshots),
+            bills_router(StoreBills(parts)),
             page_router(
                 parts.engine,
                 basis,

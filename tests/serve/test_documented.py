@@ -22,6 +22,7 @@ from lowtide.settings import Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 USUAL = "http://127.0.0.1:8686"
+BILL = Path(__file__).parents[1] / "ingest" / "bills" / "data" / "focus_1_2_aws.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +110,19 @@ def test_examples_are_answered(served: Any, section: Documented) -> None:
         assert _shape(json.loads(section.example), response.json()) == []
 
 
-def _curl(command: str) -> tuple[str, str, str | None]:
-    """Method, path with query, and body of a curl command."""
+def _curl(command: str) -> tuple[str, str, str | bytes | None]:
+    """Method, path with query, and body of a curl command; a file of the page is a recorded bill."""
     words = shlex.split(command)
     assert words.pop(0) == "curl"
-    method, body = "GET", None
+    method: str = "GET"
+    body: str | bytes | None = None
     while len(words) > 1:
         flag = words.pop(0)
         if flag == "-X":
             method = words.pop(0)
+        elif flag == "--data-binary":
+            assert words.pop(0).startswith("@")
+            method, body = "POST", BILL.read_bytes()
         else:
             assert flag == "-d"
             method, body = "POST", words.pop(0)

@@ -1,0 +1,118 @@
+"""Bills: `POST /api/v1/bills` takes one, `GET /api/v1/bills` lists what counts.
+
+The body is the file itself. It goes to the disk as it comes, never into memory as a whole, and is looked at
+once all of it is there. The trap: whoever hangs up halfway has imported nothing, and a file that is wrong is
+refused as a whole, with every problem by line and column.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Final, Protocol
+
+from fastapi import APIRouter, Query, Request
+from starlette.requests import ClientDisconnect
+
+from api.access import CallerParameter
+from api.answers import TenantParameter, tenant_of
+from api.problems import ApiError
+from ingest.bills.errors import BillError, BillTooLargeError
+from ingest.bills.report import BillReport
+
+_PIECE_BYTES: Final = 1024 * 1024
+_RETRY_AFTER_S: Final = 10
+
+
+class ImportRunsError(Exception):
+    """Another bill is being imported."""
+
+
+class Bills(Protocol):
+    """Takes bills in."""
+
+    def take(self, path: Path, name: str, *, tenant: str, add: bool) -> BillReport:
+        """Import a file. Blocks. Raises BillError, ImportRunsError, StoreError, OSError."""
+
+
+def bills_router(bills: Bills) -> APIRouter:
+    """`POST /api/v1/bills`."""
+    router = APIRouter(prefix="/api/v1", tags=["bills"])
+
+    @router.post(
+        "/bills",
+        operation_id="importBill",
+        summary="Import a bill: FOCUS as CSV, CSV in gzip, or Parquet",
+        openapi_extra={"requestBody": {"content": {"application/octet-stream": {}}, "required": True}},
+    )
+    async def take(
+        request: Request,
+        caller: CallerParameter,
+        name: Annotated[
+            str,
+            Query(
+                pattern=r"^[^/\\\x00-\x1f\x7f]{1,255}$", description="What the file is called, for messages."
+            ),
+        ] = "bill",
+        add: Annotated[
+            bool, Query(description="Beside what is there of its slices, instead of in its place.")
+        ] = False,
+        tenant: TenantParameter = None,
+    ) -> BillReport:
+        whose = tenant_of(caller, tenant)
+        return await _taken(bills, request.stream(), name, whose, add=add)
+
+    return router
+
+
+async def _taken(
+    bills: Bills, pieces: AsyncIterator[bytes], name: str, tenant: str, *, add: bool
+) -> BillReport:
+    number, place = tempfile.mkstemp(prefix="bill-")
+    path = Path(place)
+    try:
+        await _written(number, pieces)
+        return await asyncio.to_thread(bills.take, path, name, tenant=tenant, add=add)
+    except BillError as error:
+        raise _refusal(error) from error
+    except ImportRunsError as error:
+        raise ApiError(
+            HTTPStatus.CONFLICT,
+            "import-runs",
+            "A bill is being imported",
+            "Another bill is being imported. Wait for that one.",
+            headers={"Retry-After": str(_RETRY_AFTER_S)},
+        ) from error
+    except ClientDisconnect as error:
+        raise ApiError(
+            HTTPStatus.BAD_REQUEST, "incomplete", "The file is incomplete", "Nothing was imported."
+        ) from error
+    finally:
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+
+
+async def _written(number: int, pieces: AsyncIterator[bytes]) -> None:
+    """Write the body to the file, some at a time, on a thread: a disk may be slow."""
+    with os.fdopen(number, "wb") as file:
+        waiting = bytearray()
+        async for piece in pieces:
+            waiting += piece
+            if len(waiting) >= _PIECE_BYTES:
+                await asyncio.to_thread(file.write, bytes(waiting))
+                waiting.clear()
+        await asyncio.to_thread(file.write, bytes(waiting))
+
+
+def _refusal(error: BillError) -> ApiError:
+    too_large = isinstance(error, BillTooLargeError)
+    return ApiError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.UNPROCESSABLE_ENTITY,
+        "too-large" if too_large else "bad-bill",
+        "The bill is too large" if too_large else "The bill is wrong",
+        f"{error.problems[0]}" + (f" (and {len(error.problems) - 1} more)" if error.problems[1:] else ""),
+        members={"problems": list(error.problems)},
+    )
