@@ -1,6 +1,7 @@
-"""From counters of CPU time to cores in use: what cAdvisor tells of containers. Pure functions.
+"""From counters of CPU time to cores in use: what cAdvisor tells of containers, and the node exporter of
+machines. Pure functions.
 
-`analytics.samples` calls `container_cores`. A counter belongs to one run of a container: after a restart
+`analytics.samples` calls them. A counter belongs to one run of a container: after a restart
 there is another one, which has counted from nothing since the container started. The trap: where the
 container's id is not told, both runs share one counter, which then falls; and a counter that is seen for the
 first time may be as old as the container, so all of it is not the growth of a minute.
@@ -18,6 +19,31 @@ LONGEST_GAP: Final = timedelta(minutes=90)
 UNTOLD: Final = "cpu"
 """The counter of a container whose id is not told. The kubelet has one beside cAdvisor's, in
 `/metrics/resource`."""
+
+
+def node_cores(counters: pl.DataFrame) -> pl.DataFrame:
+    """Use of nodes and machines by minute: `node_id, minute, cpu_counted, busy_counted`.
+
+    `counters` holds the CPU time of all processors (counter `""`), which gives cores, or the time that each
+    of them was idle, which gives the share in which they were busy.
+    """
+    renamed = counters.rename({"node_id": "container_id"})
+    whole, idle = (renamed.filter(pl.col("counter") == ""), renamed.filter(pl.col("counter") != ""))
+    processors = idle.group_by("container_id").agg(processors=pl.col("counter").n_unique())
+    busy = (
+        container_cores(idle)
+        .join(processors, on="container_id")
+        .select(
+            "container_id",
+            "minute",
+            busy_counted=1 - (pl.col("cpu_counted") / pl.col("processors")).clip(0, 1),
+        )
+    )
+    return (
+        container_cores(whole)
+        .join(busy, on=["container_id", "minute"], how="full", coalesce=True)
+        .rename({"container_id": "node_id"})
+    )
 
 
 def container_cores(counters: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from analytics import allocation, clock
-from analytics.counters import container_cores
+from analytics.counters import container_cores, node_cores
 from analytics.queries import Session, read_range
 from analytics.window import Window
 
@@ -49,14 +49,20 @@ def days(window: Window) -> Iterator[Window]:
 def read_samples(session: Session, window: Window, tenant: str) -> Samples:
     """The samples of the window and two hours before and after it. Raises what the session raises."""
     first, last = window.start - clock.MARGIN, window.end + clock.MARGIN
-    containers, minutes, counters, nodes, node_minutes, host_services = (
+    containers, minutes, counters, nodes, node_minutes, node_counters, host_services = (
         read_range(session, query, tenant, first, last)
         for query in (
-            "containers", "container_minutes", "container_counters", "nodes", "node_minutes", "host_services"
+            "containers", "container_minutes", "container_counters",
+            "nodes", "node_minutes", "node_counters", "host_services",
         )
     )  # fmt: skip
-    minutes = while_there(counted(minutes, counters), containers)
-    return Samples(containers, minutes, nodes, node_minutes, host_services)
+    return Samples(
+        containers,
+        while_there(counted(minutes, counters), containers),
+        nodes,
+        nodes_counted(node_minutes, node_counters),
+        host_services,
+    )
 
 
 def counted(minutes: pl.DataFrame, counters: pl.DataFrame) -> pl.DataFrame:
@@ -70,6 +76,20 @@ def counted(minutes: pl.DataFrame, counters: pl.DataFrame) -> pl.DataFrame:
         minutes.join(container_cores(counters), on=["container_id", "minute"], how="left")
         .with_columns(cpu_usage=pl.coalesce("cpu_usage", "cpu_counted"))
         .drop("cpu_counted")
+    )
+
+
+def nodes_counted(minutes: pl.DataFrame, counters: pl.DataFrame) -> pl.DataFrame:
+    """Minutes of nodes, with the use of those that only tell counters of their CPU time."""
+    if counters.is_empty():
+        return minutes
+    return (
+        minutes.join(node_cores(counters), on=["node_id", "minute"], how="left")
+        .with_columns(
+            cpu_usage=pl.coalesce("cpu_usage", "cpu_counted"),
+            busy_share=pl.coalesce("busy_share", "busy_counted"),
+        )
+        .drop("cpu_counted", "busy_counted")
     )
 
 

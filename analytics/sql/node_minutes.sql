@@ -5,10 +5,12 @@ SELECT
     minute,
     sum(cpu_usage_cores_sum) / nullIf(sum(cpu_usage_samples), 0) AS cpu_usage,
     sum(cpu_busy_sum) / nullIf(sum(cpu_busy_sum) + sum(cpu_idle_sum), 0) AS busy_share,
-    sum(memory_usage_bytes_sum) / nullIf(sum(memory_usage_samples), 0) AS memory_usage
-FROM nodes_1m
-WHERE tenant = {tenant:String}
-    AND minute >= {start:DateTime('UTC')}
-    AND minute < {end:DateTime('UTC')}
-    AND node != ''
+    ifNull(
+        sum(memory_usage_bytes_sum) / nullIf(sum(memory_usage_samples), 0),
+        max(memory_capacity_bytes) - sum(memory_available_bytes_sum) / nullIf(sum(memory_available_samples), 0))
+        AS memory_usage
+FROM
+(
+    ${named_nodes}
+)
 GROUP BY node_id, minute

@@ -108,7 +108,8 @@ def _state(time_ms: int) -> Iterator[Sample]:
         what = {"node": NODE, "resource": resource, "unit": units[resource], **KSM}
         yield sample("kube_node_status_capacity", time_ms, capacity, **what)
         yield sample("kube_node_status_allocatable", time_ms, allocatable, **what)
-    yield sample("kube_node_info", time_ms, node=NODE, provider_id="aws:///eu-central-1a/i-0abc", **KSM)
+    place = {"provider_id": "aws:///eu-central-1a/i-0abc", "internal_ip": "10.0.0.1"}
+    yield sample("kube_node_info", time_ms, node=NODE, **place, **KSM)
     yield sample(
         "kube_node_labels", time_ms, node=NODE, label_node_kubernetes_io_instance_type=INSTANCE_TYPE,
         label_topology_kubernetes_io_zone="eu-central-1a", label_topology_kubernetes_io_region="eu-central-1",

@@ -130,7 +130,9 @@ def test_other_metrics_are_no_usage(
 
 
 NODE = """\
-SELECT * EXCEPT (tenant, minute, cpu_time_s_total, cpu_time_s_last)
+SELECT * EXCEPT (
+    tenant, minute, instance, counter, machine, memory_available_bytes_sum, memory_available_samples,
+    cpu_time_s_total, cpu_time_s_last)
 FROM nodes_1m FINAL
 WHERE tenant = {tenant:String}
 """

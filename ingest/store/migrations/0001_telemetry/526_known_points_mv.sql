@@ -17,5 +17,6 @@ WHERE name IN (
     ${opentelemetry_metrics},
     ${kube_state_metrics},
     ${cadvisor_metrics},
+    ${node_exporter_metrics},
     ${mesh_metrics})
     AND ${is_value}

@@ -1,12 +1,13 @@
 -- kind and name: the object, as the metric's name tells: kube_pod_owner is of the Pod in the label `pod`. A scraper that has
 -- labels of its own for a target (no honor_labels) puts exported_ before the metric's. The cluster is an external label of
 -- Prometheus, or of the resource. The node of a kubelet is a label of the target, or its address if that is a bare name.
+-- instance: the address of a machine.
 CREATE MATERIALIZED VIEW IF NOT EXISTS kubernetes_points_mv TO kubernetes_points AS
 WITH
     key -> if(known.attributes[concat('exported_', key)] != '',
         known.attributes[concat('exported_', key)], known.attributes[key]) AS label,
     if(startsWith(known.name, 'kube_'), extract(known.name, '^kube_([a-z]+)_'), 'pod') AS word,
-    simpleJSONExtractString(resource_json, 'service.instance.id') AS instance
+    simpleJSONExtractString(resource_json, 'service.instance.id') AS target
 SELECT
     tenant,
     if(known.attributes['cluster'] != '', known.attributes['cluster'], known.cluster) AS cluster,
@@ -27,8 +28,9 @@ SELECT
     multiIf(
         label('node') != '', label('node'),
         known.attributes['kubernetes_io_hostname'] != '', known.attributes['kubernetes_io_hostname'],
-        startsWith(known.name, 'kube_') OR position(instance, ':') > 0, '',
-        instance) AS node,
+        startsWith(known.name, 'kube_') OR position(target, ':') > 0, '',
+        target) AS node,
+    if(known.name = 'kube_node_info', known.attributes['internal_ip'], replaceRegexpOne(target, ':[0-9]+$', '')) AS instance,
     known.attributes['resource'] AS resource,
     if(
         simpleJSONExtractString(resource_json, 'lowtide.demo') = 'true',
@@ -39,4 +41,5 @@ SELECT
 FROM known_points AS known
 WHERE known.name IN (
     ${kube_state_metrics},
-    ${cadvisor_metrics})
+    ${cadvisor_metrics},
+    ${node_exporter_metrics})

@@ -1,4 +1,4 @@
--- The nodes of clusters, and machines outside (cluster empty), as they were last on each day (UTC): from nodes_1m, whoever
+-- The nodes of clusters, and machines outside that say their name (cluster empty), as they were last on each day (UTC): from nodes_1m, whoever
 -- sent it, and kube-state-metrics. labels, and with them capacity_type, only if it exports them.
 CREATE VIEW IF NOT EXISTS kubernetes_nodes AS
 SELECT
@@ -38,6 +38,7 @@ FROM
         argMaxIf(heard.memory_allocatable_bytes, minute, heard.memory_allocatable_bytes > 0) AS memory_allocatable_bytes,
         max(minute) AS seen_at
     FROM nodes_1m AS heard
+    WHERE node != ''
     GROUP BY tenant, day, cluster, node
 ) AS seen
 LEFT JOIN

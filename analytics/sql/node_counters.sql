@@ -1,0 +1,16 @@
+-- One row per node or virtual machine, counter of CPU time and minute, as container_counters.sql: of all processors together
+-- (counter ''), or of the time that one of them was idle (its number).
+SELECT
+    sipHash64(cluster, node) AS node_id,
+    counter,
+    minute,
+    tupleElement(max(cpu_time_s_last) AS last, 'total') AS cpu_time_s,
+    tupleElement(last, 'at') AS read_at,
+    max(cpu_time_s_total) AS peak_s,
+    CAST(NULL, 'Nullable(DateTime(\'UTC\'))') AS started_at
+FROM
+(
+    ${named_nodes}
+)
+GROUP BY node_id, counter, minute
+HAVING read_at > toDateTime64(0, 3, 'UTC')
