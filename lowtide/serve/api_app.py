@@ -86,7 +86,7 @@ def api_app(parts: Running) -> FastAPI:
             health_router(readiness, state, [parts.registry, SQL_REGISTRY, API_REGISTRY]),
             pipeline_router(state),
             answers_router(parts.engine, basis, desk),
-            mesh_router(parts.engine, settings.time_zone, desk),
+            mesh_router(parts.engine, basis, desk),
             demo_router(parts.engine, parts.demo),
             snapshots_router(parts.snapshots),
             bills_router(StoreBills(parts)),

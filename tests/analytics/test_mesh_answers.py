@@ -61,7 +61,7 @@ class Keeper:
 
 @pytest.fixture
 def client(migrated: Engine, tenant: str) -> Iterator[TestClient]:
-    routers = Routers(strict=[mesh_router(migrated, UTC, Desk())])
+    routers = Routers(strict=[mesh_router(migrated, Basis.load(AnalyticsSettings(), "USD", UTC), Desk())])
     app = create_app(ApiSettings(), routers, loopback_only=True, keeper=Keeper(tenant))
     with TestClient(app, base_url="http://127.0.0.1") as opened:
         yield opened
