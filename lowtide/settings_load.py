@@ -34,6 +34,10 @@ from lowtide.settings_tree import Key, Setting, Tree, plain_value, tree_of
 M = TypeVar("M", bound=BaseModel)
 M_co = TypeVar("M_co", bound=BaseModel, covariant=True)
 
+_TABLES = "a list, each a table"
+_AFTER_OTHERS = "default_factory_not_called"
+"""What pydantic says of a default that follows from others, of which one is wrong."""
+
 
 class Conflict(NamedTuple):
     """Settings that do not go together: the name of one, and the sentence to say."""
@@ -102,7 +106,11 @@ def load(
     try:
         settings = model.model_validate(_nested(given.values()))
     except ValidationError as error:
-        problems += [_sentence(detail, given, tree) for detail in error.errors(include_url=False)]
+        problems += [
+            _sentence(detail, given, tree)
+            for detail in error.errors(include_url=False)
+            if detail["type"] != _AFTER_OTHERS
+        ]
         raise SettingsError(problems) from None
     origins = {key: _origin(key, settings, given, tree) for key in tree.settings}
     problems += [f"{_place(tuple(name.split('.')), given)}: {say}" for name, say in conflicts(settings)]
@@ -149,11 +157,28 @@ def _sentence(detail: Any, given: Mapping[Key, Assignment], tree: Tree) -> str:
     if detail["type"] == "missing" and key not in given:
         return f"{setting.name} is not set and has no default; set it as {setting.variable}. {description}"
     inside = ".".join(location[len(key) :])
+    if inside and setting.expected.startswith(_TABLES):
+        return f"{_place(location, given)}: {_in_table(setting, location[len(key) :], detail, message)}."
     where = f"{setting.name}, at {inside}," if inside else setting.name
     found = _shown(detail["input"], setting)
     reason = f" ({message})" if inside or detail["type"] in {"value_error", "assertion_error"} else ""
     sentence = f"{_place(location, given)}: {where} must be {setting.expected}, not {found}{reason}."
     return f"{sentence} {description}".rstrip()
+
+
+def _in_table(setting: Setting, inside: Key, detail: Any, message: str) -> str:
+    """What is wrong in one of several tables: what is expected of all of them says little about it."""
+    number, *fields = inside
+    where = ".".join((f"{setting.name}[{number}]", *fields))
+    match detail["type"]:
+        case "missing":
+            return f"{where} is not set and has no default"
+        case "extra_forbidden":
+            return f"{where}: there is no such key"
+        case "value_error" | "assertion_error":
+            return f"{where}: {message}"
+        case _:
+            return f"{where}: {message}, not {_shown(detail['input'], setting)}"
 
 
 def _shown(value: object, setting: Setting) -> str:

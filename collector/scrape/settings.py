@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -20,6 +21,7 @@ MIB: Final = 1024 * 1024
 FILE_TYPES: Final = (".json", ".yml", ".yaml")
 _LABEL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+_TIMEOUT_S: Final = 10.0
 RESERVED: Final = "__"
 """Begins labels that say how to scrape, and are not kept."""
 
@@ -73,6 +75,11 @@ def _proxy(text: str) -> str:
     return text
 
 
+def _timeout_s(given: Mapping[str, Any]) -> float:
+    """As in Prometheus, who scrapes more often than the usual timeout need not say another."""
+    return min(_TIMEOUT_S, float(given.get("interval_s", _TIMEOUT_S)))
+
+
 LocalPath = Annotated[Path, AfterValidator(Path.expanduser)]
 Address = Annotated[str, AfterValidator(address)]
 LabelName = Annotated[str, AfterValidator(label_name)]
@@ -90,7 +97,7 @@ class ScrapeJob(BaseModel):
     labels: dict[LabelName, str] = Field(default={}, description="Of all its targets.")
     tenant: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
     interval_s: float = Field(default=60.0, ge=0.1, le=86_400)
-    timeout_s: float = Field(default=10.0, gt=0)
+    timeout_s: float = Field(default_factory=_timeout_s, gt=0)
     scheme: Scheme = Scheme.HTTP
     path: Annotated[str, AfterValidator(url_path)] = "/metrics"
     params: dict[str, tuple[str, ...]] = Field(default={}, description="Of the URL, each with its values.")
@@ -151,7 +158,8 @@ class ScrapeSettings(BaseModel):
         max_length=1000,
         description="What is scraped: tables with `name` (the label job), `targets` (host:port) and "
         "`file_sd` (files of targets as Prometheus reads them, .json, .yml or .yaml, with * in the name), "
-        "`labels`, `tenant` (default: default), `interval_s` (60), `timeout_s` (10), `scheme` (http), `path` "
+        "`labels`, `tenant` (default: default), `interval_s` (60), `timeout_s` (10, or "
+        "the interval if that is less), `scheme` (http), `path` "
         "(/metrics), `params`, `formats` (openmetrics, text), `fallback_format`, `honor_labels` (false), "
         "`honor_timestamps` (true), `bearer_token_file`, or `username` and `password_file`, `ca_file`, "
         "`server_name`, `certificate_file` and `key_file`, `proxy_url`, and the limits `max_wire_bytes` "

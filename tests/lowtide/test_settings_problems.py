@@ -154,6 +154,22 @@ class TestUnknown:
         for variable in variables:
             assert small(**{variable: "x"}).settings == Small()
 
+    def test_what_is_wrong_in_one_of_several_tables_is_told_by_its_number(self, tmp_path: Path) -> None:
+        jobs = "".join(f"[[scrape.jobs]]\n{job}\n" for job in (
+            'name = "a"\ntargets = ["h:1"]\ninterval_s = 5', 'name = "b"\ntargets = ["h:1"]\nscheem = "http"',
+            'targets = ["h:1"]', 'name = "d"', 'name = "e"\ntargets = ["h:1"]\ninterval_s = -5',
+        ))  # fmt: skip
+        (tmp_path / "lowtide.toml").write_text(jobs)
+        with pytest.raises(SettingsError) as caught:
+            load_settings(tmp_path / "lowtide.toml", environ={})
+
+        assert [problem.partition(": ")[2] for problem in caught.value.problems] == [
+            "scrape.jobs[1].scheem: there is no such key.",
+            "scrape.jobs[2].name is not set and has no default.",
+            "scrape.jobs[3]: targets or file_sd must say whom to scrape.",
+            "scrape.jobs[4].interval_s: Input should be greater than or equal to 0.1, not -5.",
+        ]
+
     def test_no_other_variable_is_let_through(self) -> None:
         assert problems(LOWTIDE_TEST_DATA2="/data")
         assert small(OTHER="1", lowtide_mode="fast").settings == Small()

@@ -48,23 +48,23 @@ def test_nothing_is_scraped_by_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "place", "why"),
     [
-        ('targets = ["http://a:1/metrics"]', "jobs, at 0.targets.0,", "no host:port"),
-        ('targets = ["user@a:1"]', "jobs, at 0.targets.0,", "no host:port"),
-        ('targets = ["a:70000"]', "jobs, at 0.targets.0,", "no host:port"),
-        ('targets = ["a:1", "a:1"]', "jobs, at 0,", "twice"),
-        ("", "jobs, at 0,", "targets or file_sd"),
-        ('targets = ["a:1"]\ntimeout_s = 90', "jobs, at 0,", "more than interval_s"),
-        ('targets = ["a:1"]\ninterval_s = 0', "jobs, at 0.interval_s,", "greater than or equal"),
-        ('targets = ["a:1"]\nintervall_s = 9', "jobs, at 0.intervall_s,", "Extra inputs"),
-        ('targets = ["a:1"]\npath = "metrics"', "jobs, at 0.path,", "no path"),
-        ('targets = ["a:1"]\npath = "/metrics?x=1"', "jobs, at 0.path,", "belongs to params"),
-        ('targets = ["a:1"]\nscheme = "ftp"', "jobs, at 0.scheme,", "http"),
-        ('targets = ["a:1"]\nlabels = {"a-b" = "x"}', "jobs, at 0.labels", "no name of a label"),
-        ('targets = ["a:1"]\nlabels = {"__x" = "x"}', "jobs, at 0.labels", "no name of a label"),
-        ('targets = ["a:1"]\nusername = "x"', "jobs, at 0,", "go together"),
-        ('targets = ["a:1"]\nproxy_url = "http://u:geheim@p"', "jobs, at 0.proxy_url,", "without a password"),
-        ('targets = ["a:1"]\ntenant = "a b"', "jobs, at 0.tenant,", "pattern"),
-        ('file_sd = ["targets/*.txt"]', "jobs, at 0.file_sd.0,", "must end in"),
+        ('targets = ["http://a:1/metrics"]', "jobs[0].targets.0", "no host:port"),
+        ('targets = ["user@a:1"]', "jobs[0].targets.0", "no host:port"),
+        ('targets = ["a:70000"]', "jobs[0].targets.0", "no host:port"),
+        ('targets = ["a:1", "a:1"]', "jobs[0]", "twice"),
+        ("", "jobs[0]", "targets or file_sd"),
+        ('targets = ["a:1"]\ntimeout_s = 90', "jobs[0]", "more than interval_s"),
+        ('targets = ["a:1"]\ninterval_s = 0', "jobs[0].interval_s", "greater than or equal"),
+        ('targets = ["a:1"]\nintervall_s = 9', "jobs[0].intervall_s", "no such key"),
+        ('targets = ["a:1"]\npath = "metrics"', "jobs[0].path", "no path"),
+        ('targets = ["a:1"]\npath = "/metrics?x=1"', "jobs[0].path", "belongs to params"),
+        ('targets = ["a:1"]\nscheme = "ftp"', "jobs[0].scheme", "http"),
+        ('targets = ["a:1"]\nlabels = {"a-b" = "x"}', "jobs[0].labels", "no name of a label"),
+        ('targets = ["a:1"]\nlabels = {"__x" = "x"}', "jobs[0].labels", "no name of a label"),
+        ('targets = ["a:1"]\nusername = "x"', "jobs[0]", "go together"),
+        ('targets = ["a:1"]\nproxy_url = "http://u:geheim@p"', "jobs[0].proxy_url", "without a password"),
+        ('targets = ["a:1"]\ntenant = "a b"', "jobs[0].tenant", "pattern"),
+        ('file_sd = ["targets/*.txt"]', "jobs[0].file_sd.0", "must end in"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, lines: str, place: str, why: str) -> None:
@@ -74,6 +74,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, lines: str, place: str, why: str
     assert f"scrape.{place}" in problem
     assert why in problem
     assert "geheim" not in problem
+
+
+def test_who_scrapes_more_often_than_the_usual_timeout_need_not_say_another(tmp_path: Path) -> None:
+    job = '[[scrape.jobs]]\nname = "x"\ntargets = ["a:1"]\n'
+    assert [
+        load(tmp_path, job + more).jobs[0].timeout_s
+        for more in ("", "interval_s = 5", "interval_s = 5\ntimeout_s = 2")
+    ] == [10.0, 5.0, 2.0]
 
 
 def test_two_jobs_of_a_name_would_be_the_same_series(tmp_path: Path) -> None:
