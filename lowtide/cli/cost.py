@@ -112,7 +112,7 @@ def columns(by: By, currency: str, output: Output) -> list[Column]:
         return Column(name, title, Unit.MONEY, currency)
 
     shown = [
-        Column("name", by.value.capitalize()),
+        Column("name", by.value.replace("-", " ").capitalize()),
         money("cpu", "CPU"),
         money("memory", "Memory"),
         money("sidecars", "Sidecars"),
