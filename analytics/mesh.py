@@ -16,6 +16,7 @@ from analytics.mesh_documents import MeshEdge, MeshEdgesAnswer, MeshOverheadAnsw
 from analytics.mesh_edges import EDGE, counted_once, edges
 from analytics.mesh_overhead import overheads
 from analytics.queries import Session, read_range
+from analytics.samples import days
 from analytics.window import Window, parse_window
 
 
@@ -24,7 +25,7 @@ def mesh_edges_answer(
 ) -> MeshEdgesAnswer:
     """Who called whom in the window. Raises WindowError, and what the session raises."""
     span = parse_window(window, now)
-    told = read_range(session, "mesh_edges", tenant, span.start, span.end)
+    told = pl.concat(read_range(session, "mesh_edges", tenant, day.start, day.end) for day in days(span))
     found = edges(counted_once(told)).filter(pl.any_horizontal(pl.col("requests", "connections") > 0))
     return MeshEdgesAnswer(
         **about(span, zone, _edge_notes(found)), rows=tuple(_edge(row) for row in found.to_dicts())

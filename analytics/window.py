@@ -18,6 +18,8 @@ _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=
 LONGEST = timedelta(days=400)
 DEFAULT_WINDOW = "7d"
 """What is shown to who names none: working days and a weekend."""
+DAY_WINDOW = "24h"
+"""The same for answers that read every minute."""
 EXAMPLES = "7d, 24h, 4w or 2026-11-01T00:00Z/2026-11-08T00:00Z"
 
 

@@ -18,7 +18,7 @@ from analytics.documents import Telling
 from analytics.mesh import mesh_edges_answer, mesh_overhead_answer
 from analytics.mesh_documents import MeshEdgesAnswer, MeshOverheadAnswer
 from analytics.queries import Session
-from analytics.window import DEFAULT_WINDOW
+from analytics.window import DAY_WINDOW
 from api.access import CallerParameter
 from api.answers import Store, TenantParameter, WindowParameter, tenant_of
 from api.desk import Desk
@@ -47,7 +47,7 @@ def mesh_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], dateti
         response_model=MeshEdgesAnswer,
     )
     async def mesh_edges(
-        caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW, tenant: TenantParameter = None
+        caller: CallerParameter, window: WindowParameter = DAY_WINDOW, tenant: TenantParameter = None
     ) -> Response:
         """Who called whom, as the proxies of a mesh counted it; every call once."""
         whose = tenant_of(caller, tenant)
@@ -63,7 +63,7 @@ def mesh_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], dateti
         response_model=MeshOverheadAnswer,
     )
     async def mesh_overhead(
-        caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW, tenant: TenantParameter = None
+        caller: CallerParameter, window: WindowParameter = DAY_WINDOW, tenant: TenantParameter = None
     ) -> Response:
         """What proxies added to requests, measured in their access logs, by workload."""
         whose = tenant_of(caller, tenant)
@@ -79,7 +79,7 @@ def mesh_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], dateti
         response_model=ServiceAccessAnswer,
     )
     async def services_access(
-        caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW, tenant: TenantParameter = None
+        caller: CallerParameter, window: WindowParameter = DAY_WINDOW, tenant: TenantParameter = None
     ) -> Response:
         """By which SDK, framework, agent or sidecar each service takes part, and what it is made with."""
         whose = tenant_of(caller, tenant)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from analytics.window import DEFAULT_WINDOW
+from analytics.window import DAY_WINDOW
 from lowtide.cli.cost import TenantOption, WindowOption
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import Column, Output, Unit, render
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def edges(
     ctx: typer.Context,
-    window: WindowOption = DEFAULT_WINDOW,
+    window: WindowOption = DAY_WINDOW,
     tenant: TenantOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -112,7 +112,7 @@ def edge_columns(output: Output) -> list[Column]:
 
 def overhead(
     ctx: typer.Context,
-    window: WindowOption = DEFAULT_WINDOW,
+    window: WindowOption = DAY_WINDOW,
     tenant: TenantOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 import lowtide.asking
 from analytics.answers import Basis
+from analytics.mesh import mesh_edges_answer
 from analytics.mesh_documents import MeshEdgesAnswer, MeshOverheadAnswer
 from analytics.mesh_overhead import quantile_ms
 from analytics.settings import AnalyticsSettings
@@ -211,3 +212,21 @@ def test_a_quantile_is_the_bound_of_its_bucket(
     found = quantile_ms(buckets, counts, share)
 
     assert found == (None if expected is None else pytest.approx(expected, rel=0.045))
+
+
+def test_midnight_takes_nothing_and_adds_nothing(session: Session, telemetry: Any, tenant: str) -> None:
+    """Days are read one by one."""
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    record = samples(DATA / "istio.prom")
+    for minute in range(-5, 6):
+        found = [(name, labels, value * (minute + 6)) for name, labels, value in record]
+        appeared = [(name, {**labels, "response_code": "503"}, 7.0) for name, labels, _ in record]
+        at_ms = round((midnight + timedelta(minutes=minute)).timestamp() * 1000)
+        body = scraped([*found, *(appeared if minute >= -1 else ())], at_ms, instance="a:1")
+        telemetry.body(Signal.METRICS, body)
+    telemetry.store()
+    window = f"{(midnight - timedelta(hours=1)).isoformat()}/{(midnight + timedelta(hours=1)).isoformat()}"
+
+    (edge,) = mesh_edges_answer(session, UTC, window=window, now=datetime.now(UTC), tenant=tenant).rows
+
+    assert edge.response_classes == {"2xx": 360, "5xx": 7}

@@ -1,7 +1,8 @@
 -- Who called whom in a minute, as one proxy counted it; both ends of a call may have a row, and who asks takes one of them
 -- (`reporter`, analytics/mesh_edges.py). origin: metrics or access_log. proxy: sidecar, waypoint or ztunnel. security: mutual_tls,
 -- none or '' (not known). protocol: as the mesh says. Request bytes go from the source to the destination, response bytes back.
--- instance: which proxy. counter: which of its counters; both are the same for all who scrape it. *_total: counters as reported, at
+-- instance: which proxy. counter: which of its counters, or which edge of its log: whatever else tells a row from others, as one
+-- number. Both are the same for all who scrape it. *_total: counters as reported, at
 -- their highest within the minute, NULL where it was not reported; *_delta: growth. Both merge whatever comes twice or late.
 -- per_30s_*: Polaris says how many requests there were in the last 30 s.
 CREATE TABLE IF NOT EXISTS mesh_edges_1m

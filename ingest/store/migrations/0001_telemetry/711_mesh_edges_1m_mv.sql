@@ -6,7 +6,7 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS mesh_edges_1m_mv TO mesh_edges_1m AS
 SELECT
     ${mesh_edge_names},
     instance,
-    counter,
+    sipHash64(${mesh_edge_names}, instance, labels) AS counter,
     toDateTime(intDiv(${seconds(time_ns)}, 60) * 60, 'UTC') AS minute,
     maxOrNullIf(value, measure = 'requests' AND NOT is_delta) AS requests_total,
     maxOrNullIf(value, measure = 'request_bytes' AND NOT is_delta) AS request_bytes_total,
@@ -66,9 +66,9 @@ FROM
         multiIf(attributes['connection_security_policy'] IN ('mutual_tls', 'none'), attributes['connection_security_policy'],
             mesh != 'linkerd' OR attributes['tls'] = '', '', attributes['tls'] = 'true', 'mutual_tls', 'none') AS security,
         sipHash64(attribute('service.instance.id'), own_namespace, own_pod) AS instance,
-        sipHash64(instance, arraySort(arrayFilter(
+        arraySort(arrayFilter(
             pair -> pair.1 NOT IN ('replica', 'prometheus', 'prometheus_replica', '__replica__', 'receive_replica'),
-            CAST(attributes, 'Array(Tuple(String, String))')))) AS counter,
+            CAST(attributes, 'Array(Tuple(String, String))'))) AS labels,
         multiIf(
             mesh = 'polaris', 'per_30s',
             name IN ('istio_requests_total', 'response_total', 'envoy_cluster_upstream_rq_xx', 'envoy_http_downstream_rq_xx'),

@@ -3,6 +3,7 @@
 CREATE MATERIALIZED VIEW IF NOT EXISTS mesh_edges_of_access_log_mv TO mesh_edges_1m AS
 SELECT
     ${mesh_edge_names},
+    sipHash64(${mesh_edge_names}) AS counter,
     toDateTime(intDiv(${seconds(end_ns)}, 60) * 60, 'UTC') AS minute,
     toFloat64(countIf(is_http)) AS requests_delta,
     sum(request_bytes) AS request_bytes_delta,
