@@ -108,6 +108,7 @@ def test_attributes_that_were_parsed_before(store: Store, rows: Any) -> None:
         {key: "" if value is None else str(value) for key, value in json.loads(line).items()}
         for line in lines("envoy_json.log")
     ]
+    entries[0]["upstream_service_time"] = "1.000"
     store(["GET"] * 13, attributes=entries)
 
     assert rows(FORMS) == [{"form": "attributes", "lines": 13}]

@@ -19,7 +19,7 @@ SELECT
     ${quantity(entry['bytes_received'])} AS request_bytes,
     ${quantity(entry['bytes_sent'])} AS response_bytes,
     ${quantity(entry['duration'])} AS duration_ms,
-    if(match(entry['upstream_service_time'], '^[0-9]{1,9}$'), toFloat64OrNull(entry['upstream_service_time']), NULL)
+    if(match(entry['upstream_service_time'], '^[0-9]{1,9}([.][0-9]{1,9})?$'), toFloat64OrNull(entry['upstream_service_time']), NULL)
         AS upstream_ms,
     position(cluster_asked, '|') > 0 OR direction = 'outbound' AS is_istio,
     multiIf(
