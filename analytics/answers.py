@@ -19,6 +19,7 @@ import polars as pl
 from analytics import queries
 from analytics.activity import Activity, activity_of, heard_window, quiet_seconds
 from analytics.ahead import Reader
+from analytics.bill_documents import BillsAnswer, ReconciliationAnswer
 from analytics.cluster_owners import cluster_owners, with_clusters
 from analytics.cost import UNOWNED, cost_rows, described, identified
 from analytics.costing import CostLines, cost_lines, day_costs
@@ -35,6 +36,7 @@ from analytics.price_files import load_price_book
 from analytics.prices import PriceBook
 from analytics.queries import Session
 from analytics.recommend import recommendations
+from analytics.reconciling import bill_rows, reconciled, things
 from analytics.samples import days, read_samples
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window, parse_window
@@ -108,6 +110,31 @@ def recommend_answer(
     """What could sleep, with a first estimate. Raises WindowError, and what the session raises."""
     facts = _facts(session, basis, window, now, tenant)
     return _recommend(facts, basis, _judged(session, basis, facts, tenant))
+
+
+def bills_answer(session: Session, *, tenant: str) -> BillsAnswer:
+    """What bills there are. Raises what the session raises."""
+    return BillsAnswer(rows=bill_rows(queries.read(session, "bill_list", tenant)))
+
+
+def reconcile_answer(
+    session: Session, basis: Basis, *, window: str, now: datetime, tenant: str
+) -> ReconciliationAnswer:
+    """The bill beside what was computed. Raises WindowError, and what the session raises."""
+    facts = _facts(session, basis, window, now, tenant, witnesses=False)
+    span = facts.window
+    bill = queries.read_range(session, "bill_resources", tenant, span.start, span.end)
+    node_ids = queries.read_range(session, "node_ids", tenant, span.start, span.end)
+    found = reconciled(bill, things(facts.costs, node_ids, basis.rate), basis.currency)
+    notes = (*found.notes, *cost_notes(facts.costs, span))
+    return ReconciliationAnswer(
+        **_about(facts, basis, notes),
+        matched=found.sum_of("matched", "effective"),
+        only_in_bill=found.sum_of("only in bill", "effective"),
+        only_in_lowtide=found.sum_of("only in lowtide", "computed"),
+        rows=found.rows,
+        instance_types=found.discounts,
+    )
 
 
 def first_answers(session: Session, basis: Basis, *, window: str, now: datetime, tenant: str) -> FirstAnswers:

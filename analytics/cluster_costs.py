@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from analytics import allocation, clock, ledger
-from analytics.lines import AMOUNTS, LINE_SCHEMA, SPAN_SCHEMA, DayCosts, paid_times
+from analytics.lines import AMOUNTS, LINE_SCHEMA, SPAN_SCHEMA, DayCosts, node_totals, paid_times
 from analytics.prices import PriceBook
 from analytics.pricing import default_rates, node_hours
 from analytics.settings import AnalyticsSettings
@@ -46,6 +46,7 @@ def cluster_costs(
             [held.join(who, on="container_id").rename({"begin": "paid_from", "end": "paid_until"})]
         ),
         total_nano=int(hours["total_nano"].sum()),
+        node_totals=node_totals(hours, where, nodes),
         estimated=_named(nodes.filter(~pl.col("listed")).join(pieces, on="node_id", how="semi")),
         unsized=_named(where.join(loose, on="node_id", how="semi")),
     )

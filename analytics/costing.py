@@ -9,7 +9,7 @@ that part is priced.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -17,7 +17,7 @@ import polars as pl
 
 from analytics import clock, functions
 from analytics.cluster_costs import cluster_costs
-from analytics.lines import LINE_SCHEMA, SPAN_SCHEMA, DayCosts, named, paid_times, summed
+from analytics.lines import LINE_SCHEMA, NODE_TOTAL_SCHEMA, SPAN_SCHEMA, DayCosts, named, paid_times, summed
 from analytics.machine_costs import machine_costs
 from analytics.prices import PriceBook
 from analytics.pricing import sized
@@ -35,7 +35,8 @@ class CostLines:
     """What a window cost. `lines` has the columns of LINE_SCHEMA; idle and system lines belong to no
     workload.
 
-    `names` says what each workload_id is called, `nodes_nano` and `functions_nano` is what was divided,
+    `node_totals` is what each node cost (NODE_TOTAL_SCHEMA). `names` says what each workload_id is called,
+    `nodes_nano` and `functions_nano` is what was divided,
     `paid` says from when to when each workload bore anything of it, `requests` are the requests by workload
     (all kinds), `covered_s` of `present_s` node-seconds are known from samples; `estimated`, `unsized` and
     `unpriced` are names of nodes, see `lines.DayCosts`; `uncosted` are names of workloads that have requests,
@@ -58,6 +59,7 @@ class CostLines:
     unlisted_functions: int = 0
     functions_without_memory: int = 0
     sampled: bool = False
+    node_totals: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NODE_TOTAL_SCHEMA))
 
 
 def cost_lines(
@@ -78,6 +80,7 @@ def cost_lines(
         requests=requests.group_by("workload_id").agg(pl.col("requests").sum(), pl.col("starts").sum()),
         nodes_nano=sum(part.total_nano for part in parts),
         functions_nano=int(function_rows["functions_nano"].sum()),
+        node_totals=_node_totals(parts),
         covered_s=covered,
         present_s=present,
         first_at=first_at,
@@ -89,6 +92,11 @@ def cost_lines(
         functions_without_memory=counts[1],
         sampled=bool((requests["requests"] > requests["starts"] + 1e-6).any()),
     )
+
+
+def _node_totals(parts: Sequence[DayCosts]) -> pl.DataFrame:
+    whole = pl.concat([pl.DataFrame(schema=NODE_TOTAL_SCHEMA), *(part.node_totals for part in parts)])
+    return whole.group_by("node").agg(pl.col("host_type").max(), pl.col("nano").sum()).sort("node")
 
 
 def requests_of(hours: pl.DataFrame) -> pl.DataFrame:

@@ -45,6 +45,8 @@ PAID_SCHEMA: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
     "paid_from": TIME,
     "paid_until": TIME,
 }
+NODE_TOTAL_SCHEMA: Final = {"node": pl.String, "host_type": pl.String, "nano": pl.Int64}
+"""What each node cost; `host_type` is empty where nobody said."""
 AMOUNTS: Final = ("cpu_nano", "memory_nano", "functions_nano", "used_nano")
 
 
@@ -53,8 +55,9 @@ class DayCosts:
     """What one day cost on one kind of machine. `total_nano` is what the lines add up to.
 
     `names` has the columns of NAME_SCHEMA, maybe with repetitions; `spans` are the times that samples cover
-    (SPAN_SCHEMA); `paid` says from when to when each workload bore anything (PAID_SCHEMA); the rest are names
-    of nodes: priced by default rates, by what they hold, not at all.
+    (SPAN_SCHEMA); `paid` says from when to when each workload bore anything (PAID_SCHEMA); `node_totals` what
+    each node cost (NODE_TOTAL_SCHEMA); the rest are names of nodes: priced by default rates, by what they
+    hold, not at all.
     """
 
     lines: pl.DataFrame
@@ -62,6 +65,7 @@ class DayCosts:
     spans: pl.DataFrame
     paid: pl.DataFrame
     total_nano: int
+    node_totals: pl.DataFrame
     estimated: frozenset[str] = frozenset()
     unsized: frozenset[str] = frozenset()
     unpriced: frozenset[str] = frozenset()
@@ -74,6 +78,19 @@ def summed(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
         how="vertical_relaxed",
     )
     return whole.group_by("workload_id", "cluster", "line").agg(pl.col(AMOUNTS).sum())
+
+
+def node_totals(hours: pl.DataFrame, where: pl.DataFrame, nodes: pl.DataFrame) -> pl.DataFrame:
+    """What each node cost (NODE_TOTAL_SCHEMA), from `node_id, total_nano` of its hours. `where` says what a
+    node_id is called, `nodes` of which type it is.
+    """
+    return (
+        hours.group_by("node_id")
+        .agg(nano=pl.col("total_nano").sum())
+        .join(where.select("node_id", "node"), on="node_id", how="left")
+        .join(nodes.select("node_id", "host_type"), on="node_id", how="left")
+        .select(pl.col("node").fill_null(""), pl.col("host_type").fill_null(""), "nano")
+    )
 
 
 def named(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:

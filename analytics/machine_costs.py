@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from analytics import clock, machines
-from analytics.lines import AMOUNTS, LINE_SCHEMA, SPAN_SCHEMA, DayCosts, named, paid_times
+from analytics.lines import AMOUNTS, LINE_SCHEMA, SPAN_SCHEMA, DayCosts, named, node_totals, paid_times
 from analytics.prices import PriceBook
 from analytics.pricing import node_hours
 from analytics.samples import Samples
@@ -39,6 +39,7 @@ def machine_costs(
         paid=paid_times([_paid(pieces, tenants)]),
         spans=there.select(list(SPAN_SCHEMA)),
         total_nano=int(hours["total_nano"].sum()),
+        node_totals=node_totals(hours, hosts, hosts),
         estimated=frozenset(unlisted["node"]),
     )
 

@@ -56,7 +56,8 @@ class Store(Protocol):
         """A session of one's own."""
 
 
-def _clock() -> datetime:
+def clock() -> datetime:
+    """The time."""
     return datetime.now(UTC)
 
 
@@ -74,7 +75,7 @@ def tenant_of(caller: Caller, named: str | None) -> str:
     return named
 
 
-def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], datetime] = _clock) -> APIRouter:
+def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], datetime] = clock) -> APIRouter:
     """The answers. A wrong window is WindowError, what the store says StoreError, too many questions
     ApiError; the app turns them into words.
     """

@@ -1,4 +1,4 @@
-"""Bills: `POST /api/v1/bills` takes one, `GET /api/v1/bills` lists what counts.
+"""Bills: `POST /api/v1/bills` takes one, `GET` lists what counts, `.../reconciliation` compares.
 
 The body is the file itself. It goes to the disk as it comes, never into memory as a whole, and is looked at
 once all of it is there. The trap: whoever hangs up halfway has imported nothing, and a file that is wrong is
@@ -10,16 +10,22 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Final, Protocol
 
 from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
+from analytics.answers import Basis, bills_answer, reconcile_answer
+from analytics.bill_documents import BillsAnswer, ReconciliationAnswer
+from analytics.window import DEFAULT_WINDOW
 from api.access import CallerParameter
-from api.answers import TenantParameter, tenant_of
+from api.answers import Store, TenantParameter, WindowParameter, clock, tenant_of
+from api.desk import Desk
 from api.problems import ApiError
 from ingest.bills.errors import BillError, BillTooLargeError
 from ingest.bills.report import BillReport
@@ -39,8 +45,10 @@ class Bills(Protocol):
         """Import a file. Blocks. Raises BillError, ImportRunsError, StoreError, OSError."""
 
 
-def bills_router(bills: Bills) -> APIRouter:
-    """`POST /api/v1/bills`."""
+def bills_router(
+    bills: Bills, store: Store, basis: Basis, desk: Desk, now: Callable[[], datetime] = clock
+) -> APIRouter:
+    """`POST` and `GET /api/v1/bills`, and `GET /api/v1/bills/reconciliation`."""
     router = APIRouter(prefix="/api/v1", tags=["bills"])
 
     @router.post(
@@ -65,6 +73,38 @@ def bills_router(bills: Bills) -> APIRouter:
     ) -> BillReport:
         whose = tenant_of(caller, tenant)
         return await _taken(bills, request.stream(), name, whose, add=add)
+
+    @router.get("/bills", operation_id="listBills", summary="The bills there are", response_model=BillsAnswer)
+    async def listed(caller: CallerParameter, tenant: TenantParameter = None) -> Response:
+        """What counts, by billing account, billing period and currency."""
+        whose = tenant_of(caller, tenant)
+
+        def work() -> str:
+            with store.session() as session:
+                return bills_answer(session, tenant=whose).model_dump_json()
+
+        return Response(await desk.ask(("bills", whose), work), media_type="application/json")
+
+    @router.get(
+        "/bills/reconciliation",
+        operation_id="getReconciliation",
+        summary="The bill beside what was computed",
+        response_model=ReconciliationAnswer,
+    )
+    async def reconciliation(
+        caller: CallerParameter, window: WindowParameter = DEFAULT_WINDOW, tenant: TenantParameter = None
+    ) -> Response:
+        """What both know, what only one side knows, and discounts by instance type."""
+        whose = tenant_of(caller, tenant)
+
+        def work() -> str:
+            with store.session() as session:
+                answer = reconcile_answer(session, basis, window=window, now=now(), tenant=whose)
+                return answer.model_dump_json()
+
+        return Response(
+            await desk.ask(("reconciliation", whose, window), work), media_type="application/json"
+        )
 
     return router
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from analytics.documents import Answer, Telling
+from analytics.documents import Answer, Document, Telling
 from lowtide.errors import LowtideError
 from lowtide.units import instant, share
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lowtide.cli.invocation import Invocation
     from lowtide.settings import Settings
 
-A = TypeVar("A", bound=Telling)
+A = TypeVar("A", bound=Document)
 TENANT = "default"
 Local = Callable[["Session", "Basis", datetime], A]
 """How to answer from a session: `(session, basis, now) -> answer`."""

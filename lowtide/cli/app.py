@@ -37,6 +37,7 @@ _ORDER = (
     "recommend",
     "owners",
     "import",
+    "bills",
     "prices",
     "mesh",
     "sql",

@@ -89,7 +89,7 @@ def api_app(parts: Running) -> FastAPI:
             mesh_router(parts.engine, basis, desk),
             demo_router(parts.engine, parts.demo),
             snapshots_router(parts.snapshots),
-            bills_router(StoreBills(parts)),
+            bills_router(StoreBills(parts), parts.engine, basis, desk),
             page_router(
                 parts.engine,
                 basis,

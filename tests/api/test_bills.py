@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 from api.access import Caller, Need, NotAllowedError
 from api.app import Routers, create_app
 from api.bills import ImportRunsError, bills_router
+from api.desk import Desk
 from api.settings import ApiSettings
 from ingest.bills.errors import BillError, BillTooLargeError
 from ingest.bills.report import BillReport, Slice
@@ -54,7 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def client(folder: Path) -> Callable[..., TestClient]:
     def made(taking: Taking, keeper: Any = None, **settings: int) -> TestClient:
-        routers = Routers(strict=[bills_router(taking)])
+        routers = Routers(strict=[bills_router(taking, SimpleNamespace(), SimpleNamespace(), Desk())])
         app = create_app(ApiSettings(**settings), routers, loopback_only=True, keeper=keeper)
         return TestClient(app, base_url="http://127.0.0.1:8686")
 

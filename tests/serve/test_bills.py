@@ -34,6 +34,10 @@ def test_through_a_server_and_after_a_kill(launch: Any) -> None:
     assert "FOCUS 1.2 (CSV), 4 rows" in told
     assert "610.210294 USD" in told
     assert server.rows(QUERY) == BILLED
+    listed = json.loads(run(launch, "bills", "list", "-o", "json")[0])
+    assert [(row["billing_account"], row["currency"], row["billed"]) for row in listed] == [
+        ("100000000001", "USD", "38.556572"), ("100000000002", "USD", "571.653722"),
+    ]  # fmt: skip
 
     server.kill()
     again = launch.serve()
@@ -67,6 +71,19 @@ def test_without_a_server(launch: Any, tmp_path: Path) -> None:
     bad.write_text("a,b\n1,2\n")
     assert "these are not the columns of a FOCUS bill" in run(launch, "import", "bill", str(bad), code=1)[1]
 
+    window = "2026-05-01T00:00:00Z/2026-06-01T00:00:00Z"
+    shown, told = run(launch, "bills", "compare", "--window", window, "-o", "json")
+    assert [(row["status"], row["service"], row["effective"]) for row in json.loads(shown)] == [
+        ("only in bill", "AmazonCloudWatch", "38.556572"),
+        ("only in bill", "AmazonVPC", "10.733402"),
+        ("only in bill", "AmazonEC2", "0.064032"),
+    ]
+    assert "Not compared: Purchase of 560.92032 USD" in told
+    assert "m6i.large: 0.667 of the list price" in told
+
     server = launch.serve()
 
     assert server.rows(QUERY) == BILLED
+    assert [row["status"] for row in server.get("/api/v1/bills/reconciliation", window=window)["rows"]] == [
+        "only in bill"
+    ] * 3
