@@ -15,6 +15,7 @@ import typer
 
 from lowtide.cli.cost import TenantOption
 from lowtide.cli.invocation import OutputOption, invocation
+from lowtide.imports.prometheus.command import prometheus
 from lowtide.output import Column, Output, Unit, render
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ _PIECE_BYTES = 1024 * 1024
 
 
 def register(app: typer.Typer) -> None:
-    """Add `lowtide import bill`."""
+    """Add `lowtide import bill` and `lowtide import prometheus`."""
     group = typer.Typer(name="import", help="Take in what others have written already.", no_args_is_help=True)
     group.command("bill")(bill)
+    group.command("prometheus")(prometheus)
     app.add_typer(group)
 
 
