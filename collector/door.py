@@ -29,13 +29,19 @@ class Transport(StrEnum):
 
 
 class Form(StrEnum):
-    """How a request and therefore its reply is written: the media type of OTLP, the message of remote
-    write."""
+    """How a request and therefore its reply is written: the media type of OTLP, the message of another
+    protocol (`collector.foreign.protocols`)."""
 
     PROTOBUF = "application/x-protobuf"
     JSON = "application/json"
     WRITE_1 = "prometheus.WriteRequest"
     WRITE_2 = "io.prometheus.write.v2.Request"
+    ZIPKIN_JSON = "zipkin.v2.json"
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is no OTLP, and has to be translated."""
+        return self not in (Form.PROTOBUF, Form.JSON)
 
     @property
     def is_write(self) -> bool:

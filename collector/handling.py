@@ -66,7 +66,7 @@ class Seen:
     checked: CheckResult | None = None
     """None: that takes a closer look."""
     translated: TranslatedResult | None = None
-    """Of remote write."""
+    """Of what is no OTLP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Handling:
         look: Look,
         check: Check,
         from_json: Callable[[Signal, bytes], bytes],
-        from_write: Translate,
+        from_foreign: Translate,
         series: SeriesLimit | None,
     ) -> None:
         self._settings = settings
@@ -105,7 +105,7 @@ class Handling:
         self._look = look
         self._check = check
         self._from_json = from_json
-        self._from_write = from_write
+        self._from_foreign = from_foreign
         self._telemetry = telemetry
         self._series = series
         self._threads = ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="collector")
@@ -123,11 +123,11 @@ class Handling:
             size = len(body)
             digest = request_digest(arrival.signal, received.tenant, _written(arrival), body)
             before = self._spool.recall(arrival.signal, digest)
-            if before is not None or arrival.form is Form.JSON:
+            if before is not None or arrival.form is Form.JSON or _is_read_slowly(arrival.form):
                 return Seen(body, size, digest, before)
             translated = None
             if arrival.form.is_write:
-                translated = self._from_write(arrival.form, body, now_ns=received.at_ns, grow=lease.grow)
+                translated = self._from_foreign(arrival, body, now_ns=received.at_ns, grow=lease.grow)
                 body = translated.body
             checked = self._look(arrival.signal, body, now_ns=received.at_ns) if body else None
             return Seen(body, size, digest, None, checked, translated)
@@ -146,7 +146,8 @@ class Handling:
     async def finish(self, received: Received, seen: Seen) -> Outcome:
         """Check what a look did not settle, store it, and say what was done with it."""
         signal = received.arrival.signal
-        checked = await self._checked(received, seen)
+        seen = await self._checked(received, seen)
+        checked = seen.checked
         if seen.before is not None:
             return _as_told(received.arrival.form, await self._known(seen.before))
         if checked is None:
@@ -155,7 +156,7 @@ class Handling:
             checked = await self._within(self._series, received.tenant, checked)
         outcome = Outcome(Kind.OK, checked.reason or checked.warning, checked.rejected)
         if seen.translated is not None:
-            outcome = await self._with_translation(outcome, checked, seen.translated)
+            outcome = await self._with_translation(received.arrival, outcome, checked, seen.translated)
         return _as_told(received.arrival.form, await self._stored(received, checked, seen.digest, outcome))
 
     def close(self) -> None:
@@ -163,16 +164,16 @@ class Handling:
         for threads in (self._threads, self._slow_thread):
             threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _checked(self, received: Received, seen: Seen) -> CheckResult | None:
-        """Check what a look did not settle; None for an empty request, a success with nothing to store, and
-        for one that was received before."""
-        arrival, body, checked = received.arrival, seen.body, seen.checked
-        if checked is None and seen.before is None and (body or arrival.form is Form.JSON):
-            checked = await asyncio.get_running_loop().run_in_executor(
-                self._slow_thread, self._closely, arrival, body, received.at_ns
+    async def _checked(self, received: Received, seen: Seen) -> Seen:
+        """Check what a look did not settle. Nothing is checked in an empty request, a success with nothing to
+        store, nor in one that was received before."""
+        arrival, body = received.arrival, seen.body
+        if seen.checked is None and seen.before is None and (body or arrival.form is Form.JSON):
+            seen = await asyncio.get_running_loop().run_in_executor(
+                self._slow_thread, self._closely, received, seen
             )
         self._telemetry.decoded(arrival.signal, arrival.transport, seen.came_bytes)
-        return checked
+        return seen
 
     def _of_nothing(self, signal: Signal, translated: TranslatedResult | None) -> Outcome:
         """The outcome of a request in which there is nothing to store."""
@@ -182,12 +183,12 @@ class Handling:
         return Outcome(Kind.OK, translated.reason, translated.refused)
 
     async def _with_translation(
-        self, outcome: Outcome, checked: CheckResult, translated: TranslatedResult
+        self, arrival: Arrival, outcome: Outcome, checked: CheckResult, translated: TranslatedResult
     ) -> Outcome:
         """The outcome of a check and of the translation before it."""
-        self._telemetry.checked(Signal.METRICS, 0, translated.refused)
+        self._telemetry.checked(arrival.signal, 0, translated.refused)
         written = translated.written
-        if checked.rejected:
+        if checked.rejected and arrival.form.is_write:
             loop = asyncio.get_running_loop()
             written = await loop.run_in_executor(self._slow_thread, written_in, checked.body)
         return replace(
@@ -197,13 +198,18 @@ class Handling:
             written=written,
         )
 
-    def _closely(self, arrival: Arrival, body: bytes, now_ns: int) -> CheckResult | None:
+    def _closely(self, received: Received, seen: Seen) -> Seen:
         """Check what a look did not settle."""
+        arrival, body, now_ns, translated = received.arrival, seen.body, received.at_ns, seen.translated
         if arrival.form is Form.JSON:
             if not body:
                 raise BadRequestError("the body is empty; an empty request in JSON is {}")
             body = self._from_json(arrival.signal, body)
-        return self._check(arrival.signal, body, now_ns=now_ns) if body else None
+        elif _is_read_slowly(arrival.form):
+            translated = self._from_foreign(arrival, body, now_ns=now_ns, grow=received.lease.grow)
+            body = translated.body
+        checked = self._check(arrival.signal, body, now_ns=now_ns) if body else None
+        return replace(seen, body=body, checked=checked, translated=translated)
 
     async def _within(self, series: SeriesLimit, tenant: str, checked: CheckResult) -> CheckResult:
         """What is left of a request without series beyond the tenant's limit.
@@ -282,6 +288,11 @@ def _written(arrival: Arrival) -> str:
     one."""
     key = arrival.headers.get(KEY_HEADER, "")
     return f"{arrival.form} {key}" if key else arrival.form
+
+
+def _is_read_slowly(form: Form) -> bool:
+    """Whether its translation takes many times its size, and the interpreter."""
+    return form.is_foreign and not form.is_write
 
 
 def _as_told(form: Form, outcome: Outcome) -> Outcome:

@@ -2,7 +2,7 @@
 
 `collector.http_exchange` asks of every request, `collector.http_protocol` has replies written. They are
 written as the request was: OTLP's in JSON if its media type is application/json, in protobuf in every other
-case, also for an unknown media type; those of remote write as its specification has it.
+case, also for an unknown media type; those of other protocols as `collector.foreign.protocols` has it.
 """
 
 from __future__ import annotations
@@ -15,20 +15,18 @@ from http import HTTPStatus
 
 from collector.codecs import ACCEPTED_ENCODINGS, Encoding, encoding_named
 from collector.door import Form
+from collector.foreign.protocols import HTTP, HttpProtocol
 from collector.later import Later
 from collector.refusals import UnsupportedTypeError
-from collector.remote_write.replies import write_reply
 from collector.replies import Kind, Outcome, http_reply
 from collector.settings import CollectorSettings
 from ingest.signals import Signal
 
 Field = tuple[bytes, bytes]
 """Name and value of a header."""
-WRITE_PATH = "/api/v1/write"
 _OTLP_PATHS = {f"/v1/{signal}": signal for signal in Signal}
-PATHS = _OTLP_PATHS | {WRITE_PATH: Signal.METRICS}
-_OTLP_FORMS = {form.value: form for form in Form if not form.is_write}
-_WRITE_FORMS = {form.value.lower(): form for form in Form if form.is_write}
+PATHS = _OTLP_PATHS | {path: protocol.signal for path, protocol in HTTP.items()}
+_OTLP_FORMS = {form.value: form for form in Form if not form.is_foreign}
 _CLOSE = (b"connection", b"close")
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
@@ -51,23 +49,22 @@ class Head:
     @property
     def form(self) -> Form:
         """How to answer, whatever the request turns out to be."""
-        return self.stated_form or (Form.WRITE_1 if self.is_write else Form.PROTOBUF)
+        foreign = self.foreign
+        return self.stated_form or (Form.PROTOBUF if foreign is None else foreign.first_form)
 
     @property
-    def is_write(self) -> bool:
-        """Whether it is sent to where remote write is received."""
-        return self.path == WRITE_PATH
+    def foreign(self) -> HttpProtocol | None:
+        """What is received at this path; None for OTLP and nothing."""
+        return HTTP.get(self.path)
 
     @property
     def stated_form(self) -> Form | None:
-        """How the body is written; None if that is nothing we read. Remote write without a media type, or
-        without the message's name, is of version 1."""
+        """How the body is written; None if that is nothing we read."""
         media_type, parameters = self._content_type()
-        if not self.is_write:
+        foreign = self.foreign
+        if foreign is None:
             return _OTLP_FORMS.get(media_type)
-        if media_type not in ("", Form.PROTOBUF.value):
-            return None
-        return _WRITE_FORMS.get(parameters.get("proto", Form.WRITE_1.value.lower()))
+        return foreign.form_of(media_type, parameters.get("proto", ""))
 
     @property
     def stated_bytes(self) -> int:
@@ -109,8 +106,9 @@ def target_of(head: Head, settings: CollectorSettings) -> Target:
     """What a request asks for. Raises EarlyRefusal for all that its line and headers rule out."""
     signal = head.signal
     if signal is None:
-        where = f"OTLP is received at {', '.join(_OTLP_PATHS)}, Prometheus remote write at {WRITE_PATH}"
-        raise EarlyRefusal(Kind.NOT_FOUND, f"nothing is here; {where}")
+        where = [f"OTLP is received at {', '.join(_OTLP_PATHS)}"]
+        where += [f"{protocol.name} at {path}" for path, protocol in HTTP.items()]
+        raise EarlyRefusal(Kind.NOT_FOUND, f"nothing is here; {', '.join(where)}")
     if head.method != b"POST":
         raise EarlyRefusal(Kind.BAD_METHOD, "requests are sent with POST", (b"allow", b"POST"))
     form = head.stated_form
@@ -126,19 +124,17 @@ def target_of(head: Head, settings: CollectorSettings) -> Target:
 
 
 def _accepted_types(head: Head) -> str:
-    if not head.is_write:
-        return " or ".join(_OTLP_FORMS)
-    return " or ".join(f"{Form.PROTOBUF};proto={form}" for form in Form if form.is_write)
+    return " or ".join(_OTLP_FORMS) if head.foreign is None else head.foreign.accepted_types
 
 
 def _encoding_of(head: Head) -> Encoding:
     """How the body is compressed. Remote write is always snappy, said or not."""
     named = head.headers.get("content-encoding", "")
-    if head.is_write:
+    if head.foreign is not None and head.foreign.is_block:
         if named.strip().lower() in ("", "snappy"):
             return Encoding.SNAPPY_BLOCK
         accepted = (b"accept-encoding", b"snappy")
-        raise EarlyRefusal(Kind.UNSUPPORTED_TYPE, "remote write is compressed with snappy", accepted)
+        raise EarlyRefusal(Kind.UNSUPPORTED_TYPE, f"{head.foreign.name} is compressed with snappy", accepted)
     try:
         return encoding_named(named)
     except UnsupportedTypeError as error:
@@ -170,8 +166,9 @@ class Writer:
         this connection."""
         signal, form = (None, Form.PROTOBUF) if head is None else (head.signal, head.form)
         retry_after_s = self._later.seconds(outcome.retry_after_s) if outcome.codes.retry else 0
-        if form.is_write:
-            reply = write_reply(outcome, retry_after_s=retry_after_s)
+        foreign = None if head is None else head.foreign
+        if foreign is not None:
+            reply = foreign.reply(outcome, retry_after_s=retry_after_s)
         else:
             reply = http_reply(outcome, signal, form, retry_after_s=retry_after_s)
         lines = [_STATUS_LINES[reply.status], b"date: ", self._now(), b"\r\n"]

@@ -56,7 +56,7 @@ class Intake:
         look: Look,
         check: Check,
         from_json: Callable[[Signal, bytes], bytes],
-        from_write: Translate,
+        from_foreign: Translate,
         door: Door,
         telemetry: Telemetry,
         series: SeriesLimit | None = None,
@@ -75,7 +75,7 @@ class Intake:
         self._rates = Rates(settings.tenant_bytes_per_s, settings.tenant_burst_bytes, clock=clock)
         self._handling = Handling(
             settings, telemetry, spool=spool, look=look, check=check, series=series,
-            from_json=from_json, from_write=from_write,
+            from_json=from_json, from_foreign=from_foreign,
         )  # fmt: skip
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._stopping = False

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
-from collector.door import Form
+from collector.door import Arrival
 from collector.replies import Written
 from ingest.signals import Signal
 from ingest.spool.records import Receipt
@@ -59,7 +59,7 @@ class TranslatedResult(Protocol):
 
     @property
     def written(self) -> Written:
-        """The elements in `body`."""
+        """The elements in `body`; of remote write only."""
 
     @property
     def refused(self) -> int:
@@ -71,10 +71,10 @@ class TranslatedResult(Protocol):
 
 
 class Translate(Protocol):
-    """Makes OTLP of one remote write request. Raises BadRequestError or TooLargeError."""
+    """Makes OTLP of one request of another protocol. Raises BadRequestError or TooLargeError."""
 
     def __call__(
-        self, form: Form, body: bytes, *, now_ns: int, grow: Callable[[int], None]
+        self, arrival: Arrival, body: bytes, *, now_ns: int, grow: Callable[[int], None]
     ) -> TranslatedResult:
         """`grow` is told of memory before it is taken, and may raise. Called in a thread."""
 

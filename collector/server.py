@@ -25,6 +25,7 @@ from collector.check.check import TimeGate, check, look, warm_up
 from collector.check.scrub import Scrubber
 from collector.door import Door, OpenDoor, Transport
 from collector.errors import CollectorError
+from collector.foreign.protocols import Limits, translate
 from collector.grpc_server import GrpcReceiver
 from collector.http import HttpListener
 from collector.http_protocol import SPARE_CONNECTIONS
@@ -33,7 +34,6 @@ from collector.listen import Endpoint, bound_socket, host_port
 from collector.needs import Spool
 from collector.otlp_json import request_from_json
 from collector.own import OwnRequests
-from collector.remote_write.translate import translate
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
 from collector.tls.gate import Tls
@@ -79,7 +79,9 @@ class OtlpServer:
                 scrubber=scrubber,
             ),
             from_json=partial(request_from_json, memory_bytes=settings.max_repair_bytes),
-            from_write=partial(translate, limit_bytes=settings.max_body_bytes),
+            from_foreign=partial(
+                translate, limits=Limits(settings.max_body_bytes, settings.max_repair_bytes)
+            ),
             door=door or OpenDoor(),
             telemetry=telemetry,
             series=series_limit(settings),

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -23,9 +22,10 @@ import numpy as np
 from collector.check.wording import quoted
 from collector.door import Form
 from collector.errors import BadRequestError
+from collector.foreign.translated import Translated
 from collector.refusals import TooLargeError
 from collector.remote_write import histograms, layout, survey, wire, write
-from collector.replies import NOTHING_WRITTEN, Written
+from collector.replies import Written
 
 MAX_SERIES: Final = 250_000
 """Of a request; Prometheus sends 2,000 samples in one unless told otherwise."""
@@ -47,17 +47,6 @@ _RULES: Final = {
     wire.TOO_WIDE: f"of series with histograms of more than {wire.MAX_BUCKETS} buckets",
     wire.EMPTY: "series without samples, histograms and exemplars",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Translated:
-    """`body` is OTLP, or empty. `written` are the elements in it, `refused` counts those that are not, and
-    `reason` says why."""
-
-    body: bytes
-    written: Written = NOTHING_WRITTEN
-    refused: int = 0
-    reason: str = ""
 
 
 def translate(

@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client import CollectorRegistry
 
-from collector.door import Door, Form, OpenDoor
+from collector.door import Arrival, Door, OpenDoor
 from collector.errors import BadRequestError
 from collector.grpc_server import GrpcReceiver
 from collector.http import HttpListener
@@ -132,7 +132,9 @@ def fake_from_json(signal: Signal, body: bytes) -> bytes:
         raise BadRequestError("the body is not OTLP JSON") from error
 
 
-def fake_from_write(form: Form, body: bytes, *, now_ns: int, grow: Callable[[int], None]) -> Translated:
+def fake_from_foreign(
+    arrival: Arrival, body: bytes, *, now_ns: int, grow: Callable[[int], None]
+) -> Translated:
     """What is sent is OTLP already; a body of `refuse` is refused."""
     grow(len(body))
     if body == b"refuse":
@@ -297,7 +299,7 @@ async def start_receivers() -> AsyncIterator[StartReceivers]:
             look=fake_look,
             check=fake_check,
             from_json=fake_from_json,
-            from_write=fake_from_write,
+            from_foreign=fake_from_foreign,
             door=door or OpenDoor(),
             telemetry=telemetry,
             series=series_limit(settings),
@@ -379,11 +381,11 @@ class Fakes:
     look: Any
     check: Any
     from_json: Any
-    from_write: Any
+    from_foreign: Any
     until: Any
     door: Door | None = None
 
 
 @pytest.fixture
 def fakes() -> Fakes:
-    return Fakes(FakeSpool, fake_look, fake_check, fake_from_json, fake_from_write, until)
+    return Fakes(FakeSpool, fake_look, fake_check, fake_from_json, fake_from_foreign, until)

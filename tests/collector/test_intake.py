@@ -75,7 +75,7 @@ class Setup:
             look=fakes.look,
             check=fakes.check,
             from_json=fakes.from_json,
-            from_write=fakes.from_write,
+            from_foreign=fakes.from_foreign,
             door=fakes.door or OpenDoor(),
             telemetry=Telemetry(self.registry),
             clock_ns=lambda: 42,

@@ -51,7 +51,7 @@ class Place:
             look=self._judged(fakes.look),
             check=self._judged(fakes.check),
             from_json=fakes.from_json,
-            from_write=fakes.from_write,
+            from_foreign=fakes.from_foreign,
             door=self,
             telemetry=Telemetry(self.registry),
         )
