@@ -38,6 +38,7 @@ RULES: Final[Mapping[str, Sequence[str]]] = {
     "nodes_1m": ["demo_by_node"],
     "kubernetes_facts": ["demo_by_label"],
     "mesh_edges_1m": ["demo_by_edge"],
+    "autoscaling_1m": ["demo_by_mark"],
     "access_log_1h": ["demo_by_service"],
     "proxy_overhead_1m": ["demo_by_service"],
     "otel_logs": ["demo_by_resource"],

@@ -67,6 +67,10 @@ def points(who: dict[str, str]) -> bytes:
     fact.attributes.extend(attributes({"namespace": "shop", "pod": who["service.name"]}))
     edge = metrics.add(name="response_total").gauge.data_points.add(time_unix_nano=NOW_NS, as_double=1)
     edge.attributes.extend(attributes({"direction": "inbound"}))
+    wanted = metrics.add(name="kn.revision.pods.desired").gauge.data_points.add(
+        time_unix_nano=NOW_NS, as_int=0
+    )
+    wanted.attributes.extend(attributes({"kn.revision.name": who["service.name"]}))
     histogram, exponential, summary = Histogram(), ExponentialHistogram(), Summary()
     histogram.data_points.add(
         time_unix_nano=NOW_NS, count=2, sum=3, bucket_counts=[1, 1], explicit_bounds=[1.0]

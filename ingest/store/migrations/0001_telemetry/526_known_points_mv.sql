@@ -18,5 +18,6 @@ WHERE name IN (
     ${kube_state_metrics},
     ${cadvisor_metrics},
     ${node_exporter_metrics},
-    ${mesh_metrics})
+    ${mesh_metrics},
+    ${autoscaling_metrics})
     AND ${is_value}

@@ -1,0 +1,2 @@
+-- Rows that say themselves whose they are.
+is_demo = 1
