@@ -246,6 +246,30 @@ def test_a_pod_that_is_done_holds_nothing(
     assert "fra/shop/done-1" not in costs(session, basis, tenant)
 
 
+@pytest.mark.parametrize(("phase", "there"), [("Failed", False), ("Succeeded", False), ("Running", True)])
+def test_a_pod_that_was_evicted_holds_nothing(
+    session: Session, telemetry: Any, tenant: str, basis: Basis, phase: str, *, there: bool
+) -> None:
+    """It has no containers that could have been done; one of its name may run again."""
+    scraped(telemetry)
+    pod = {"namespace": "shop", "pod": "evicted-1", "cluster": "fra"}
+    for at in moments(300):
+        time_ms = round(at.timestamp() * 1000)
+        asked = {"container": "app", "node": "node-1", "resource": "cpu", "unit": "core"}
+        telemetry.prometheus([
+            sample("kube_pod_container_resource_requests", time_ms, 2.0, uid="new", **pod, **asked),
+            sample("kube_pod_status_phase", time_ms, uid="new", phase=phase, **pod),
+        ])  # fmt: skip
+    before = round(START.timestamp() * 1000)
+    telemetry.prometheus([
+        sample("kube_pod_status_phase", before, uid="old", phase="Failed", **pod),
+        sample("kube_pod_completion_time", before, before / 1000, uid="old", **pod),
+    ])  # fmt: skip
+    telemetry.store()
+
+    assert ("fra/shop/evicted-1" in costs(session, basis, tenant)) is there
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_recorded_cluster_from_prometheus_alone(
     session: Session, telemetry: Any, tenant: str, basis: Basis, version: str
