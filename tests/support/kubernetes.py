@@ -60,6 +60,16 @@ def written(samples: Iterable[Sample]) -> bytes:
     ).body
 
 
+def recorded(version: str, file: str) -> str:
+    """A page of the recorded cluster, as it was scraped; the test is skipped where it is absent."""
+    root = Path(os.environ.get("LOWTIDE_TEST_DATA", "../shared/data"))
+    path = root / "kubernetes-metrics" / version / f"{file}.gz"
+    if not path.is_file():
+        pytest.skip(f"needs the recorded cluster {path}: set LOWTIDE_TEST_DATA")
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    return "\n".join(line.strip() for line in lines) + "\n"
+
+
 def state(version: str, time_ms: int) -> Iterator[Sample]:
     """What kube-state-metrics of the recorded cluster said, as scraped at that time."""
     return _dumped(version, "ksm_metrics", time_ms, _KSM)
@@ -74,11 +84,6 @@ def cadvisor(version: str, time_ms: int) -> Iterator[Sample]:
 
 
 def _dumped(version: str, file: str, time_ms: int, target: Mapping[str, str]) -> Iterator[Sample]:
-    root = Path(os.environ.get("LOWTIDE_TEST_DATA", "../shared/data"))
-    path = root / "kubernetes-metrics" / version / f"{file}.gz"
-    if not path.is_file():
-        pytest.skip(f"needs the recorded cluster {path}: set LOWTIDE_TEST_DATA")
-    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
-    for family in text_string_to_metric_families("\n".join(line.strip() for line in lines) + "\n"):
+    for family in text_string_to_metric_families(recorded(version, file)):
         for found in family.samples:
             yield Sample({**found.labels, **target, "__name__": found.name}, time_ms, found.value)

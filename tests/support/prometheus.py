@@ -23,6 +23,7 @@ import pytest
 
 TOOLS = Path(__file__).parents[2] / ".tools" / "usr" / "bin"
 START_S = 60.0
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -49,7 +50,7 @@ class Target:
 
 
 @contextlib.contextmanager
-def scraped(page: str) -> Iterator[Target]:
+def scraped(page: str, content_type: str = OPENMETRICS) -> Iterator[Target]:
     """A target in this process."""
     target = Target(page)
 
@@ -57,7 +58,7 @@ def scraped(page: str) -> Iterator[Target]:
         def do_GET(self) -> None:
             body = target.page
             self.send_response(404 if body is None else 200)
-            self.send_header("content-type", OPENMETRICS)
+            self.send_header("content-type", content_type)
             self.end_headers()
             self.wfile.write((body or "").encode())
 
