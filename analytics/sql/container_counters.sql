@@ -5,8 +5,8 @@ SELECT
     sipHash64(cluster, namespace, pod, container) AS container_id,
     counter,
     minute,
-    tupleElement(max(cpu_time_s_last) AS last, 'total') AS cpu_time_s,
-    tupleElement(last, 'at') AS read_at,
+    argMax(tupleElement(cpu_time_s_last, 'total'), tupleElement(cpu_time_s_last, 'at')) AS cpu_time_s,
+    max(tupleElement(cpu_time_s_last, 'at')) AS read_at,
     max(cpu_time_s_total) AS peak_s,
     nullIf(max(usage_1m.started_at), toDateTime(0, 'UTC')) AS started_at
 FROM usage_1m

@@ -43,8 +43,8 @@ FROM
                 pod_id,
                 pod_container,
                 minute,
-                dateDiff('millisecond', lagInFrame(last.1, 1, last.1) OVER one_run AS before_at, last.1) / 1000 AS seconds,
-                last.2 - lagInFrame(last.2, 1, last.2) OVER one_run AS grown_s
+                dateDiff('millisecond', lagInFrame(read_at, 1, read_at) OVER one_run AS before_at, read_at) / 1000 AS seconds,
+                cpu_time_s - lagInFrame(cpu_time_s, 1, cpu_time_s) OVER one_run AS grown_s
             FROM
             (
                 SELECT
@@ -54,7 +54,8 @@ FROM
                     container AS pod_container,
                     counter,
                     minute,
-                    max(cpu_time_s_last) AS last
+                    argMax(tupleElement(cpu_time_s_last, 'total'), tupleElement(cpu_time_s_last, 'at')) AS cpu_time_s,
+                    max(tupleElement(cpu_time_s_last, 'at')) AS read_at
                 FROM usage_1m
                 WHERE tenant = {tenant:String}
                     AND minute >= {start:DateTime('UTC')}
@@ -63,7 +64,7 @@ FROM
                     AND counter != ''
                     AND container NOT IN {sidecars:Array(String)}
                 GROUP BY own_id, pod_id, pod_container, counter, minute
-                HAVING last.1 > toDateTime64(0, 3, 'UTC')
+                HAVING read_at > toDateTime64(0, 3, 'UTC')
             )
             WINDOW one_run AS (
                 PARTITION BY pod_id, pod_container, counter ORDER BY minute ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
