@@ -102,6 +102,8 @@ def import_bill(
         replaced = same if add else touched
         import_id = f"{now:%Y%m%dT%H%M%S.%fZ}-{digest[:12]}"
         _store(session, bill, import_id, tenant, now, inserting)
+        if _digest(path) != digest:
+            raise BillError([f"{name} was changed while it was read; import it again once it is written"])
         with inserting():
             _insert(
                 session, "bill_slices", _slice_rows(survey, name, digest, import_id, tenant, now, replaced)

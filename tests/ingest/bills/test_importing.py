@@ -40,8 +40,9 @@ def test_every_recorded_amount_arrives_to_the_digit(bills: Any, samples: Mapping
 
         assert (report.status, report.focus_version, report.rows) == ("imported", version, len(rows))
         stored = bills.session.rows(
-            f"SELECT {', '.join(AMOUNTS)} FROM bills WHERE import_id = {{id:String}} ORDER BY row",  # noqa: S608
-            {"id": report.import_id},
+            f"SELECT {', '.join(AMOUNTS)} FROM bills"  # noqa: S608 - names of ours
+            " WHERE tenant = {tenant:String} AND import_id = {id:String} ORDER BY row",
+            {"tenant": bills.tenant, "id": report.import_id},
         )
         assert stored == [
             tuple(Decimal(row[name]) if row[name] else None for name in AMOUNTS) for row in rows
@@ -287,6 +288,20 @@ def test_an_import_that_is_broken_off_changes_nothing(
 
     assert bills.rows("*") == before
     assert len(bills.rows("row", "bill_charges")) > 1, "some of it was stored"
+
+
+def test_a_file_that_changes_meanwhile_does_not_count(bills: Any, write: Write) -> None:
+    path = bills.file(write([{}]))
+
+    @contextmanager
+    def changing() -> Any:
+        yield
+        path.write_text(write([{}, {}]))
+
+    with pytest.raises(BillError, match="was changed while it was read"):
+        bills.take(path, inserting=changing)
+
+    assert bills.rows() == []
 
 
 def test_what_does_not_count_is_taken_away_a_day_later(bills: Any, write: Write) -> None:
