@@ -176,6 +176,21 @@ def test_the_import_is_killed_again_and_again(launch: Launcher, tmp_path: Path) 
         same(stored(server), needed(source))
 
 
+def test_lowtide_is_killed_and_comes_back(launch: Launcher, tmp_path: Path) -> None:
+    server = launch.serve()
+    state = tmp_path / "state.json"
+    options = ("--state", str(state), "--rate", "3", "--give-up-after", "1")
+    with source_with_history(tmp_path) as source:
+        going = start(launch, source.url, *options)
+        until(lambda: state.exists() and json.loads(state.read_text())["totals"]["samples"] > 0)
+        server.kill()
+        told = finished(going, 1)
+        assert "goes on where it stopped" in told
+        again = launch.serve()
+        finished(start(launch, source.url, *options))
+        same(stored(again), needed(source))
+
+
 def test_what_was_sent_before_a_kill_is_known_a_day_later(launch: Launcher, tmp_path: Path) -> None:
     """The same piece in other bytes, as when Lowtide has forgotten what it was sent."""
     server = launch.serve()

@@ -118,9 +118,10 @@ def prometheus(
         if state.chunks:
             run.note(f"Going on behind {_shown(state.planned_to_ms)}, as {path} says.")
         state.save(path)
+        asked = held_by(client, run.note, give_up_after_s=give_up_after)
         work = Import(
             state, path, source, receiver, asked_names(known_metric_names()),
-            held_by(client, run.note) if token_file is None else (lambda _: set()),
+            asked if token_file is None else (lambda _: set()),
         )  # fmt: skip
         try:
             _with_progress(run, work)

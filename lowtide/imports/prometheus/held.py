@@ -11,46 +11,76 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, Final
 
+from lowtide.imports.prometheus.errors import ReceiverError
 from lowtide.imports.prometheus.importing import Held
+from lowtide.imports.prometheus.patience import Patience
 from lowtide.imports.prometheus.source import Labels
 from lowtide.imports.prometheus.state import Chunk
-from lowtide.server_client import ServerClient, ServerError
+from lowtide.server_client import (
+    Parameters,
+    RequestRefusedError,
+    ServerBusyError,
+    ServerClient,
+    ServerError,
+    ServerUnreachableError,
+)
 
 _SQL: Final = files("lowtide.imports.prometheus").joinpath("held.sql").read_text(encoding="utf-8")
 _EMPTY_WITHIN_S: Final = 30.0
 _LOOK_S: Final = 0.2
 
 
-def held_by(client: ServerClient, tell: Callable[[str], None]) -> Callable[[Chunk], Held]:
-    """A function that asks this server; the first time once what waits in its spool is stored. Where that
-    cannot be asked for (no SQL, say), `tell` is told, once, and nothing is left out."""
+def held_by(
+    client: ServerClient, tell: Callable[[str], None], *, give_up_after_s: float
+) -> Callable[[Chunk], Held]:
+    """A function that asks this server; the first time once what waits in its spool is stored. It raises
+    ReceiverError if there is no answer. Where that may not be asked (no SQL, say), `tell` is told, once, and
+    nothing is left out."""
     asked = False
     is_deaf = False
 
+    def ask(chunk: Chunk) -> bytes:
+        nonlocal asked
+        if not asked:
+            _wait_until_stored(client)
+            asked = True
+        names = "[" + ",".join(_quoted(name) for name in chunk.names) + "]"
+        params: Parameters = {
+            "param_names": names,
+            "param_from_ms": chunk.from_ms,
+            "param_to_ms": chunk.to_ms,
+        }
+        return client.request("POST", "/sql", params=params, content=_SQL.encode()).body
+
     def held(chunk: Chunk) -> Held:
-        nonlocal asked, is_deaf
-        if is_deaf:
-            return set()
-        try:
-            if not asked:
-                _wait_until_stored(client)
-                asked = True
-            names = "[" + ",".join(_quoted(name) for name in chunk.names) + "]"
-            answer = client.request(
-                "POST", "/sql",
-                params={"param_names": names, "param_from_ms": chunk.from_ms, "param_to_ms": chunk.to_ms},
-                content=_SQL.encode(),
-            )  # fmt: skip
-        except ServerError as error:
-            is_deaf = True
-            tell(
-                f"What is stored already cannot be asked for ({error}); samples that came in another way "
-                "may be stored twice."
-            )
-            return set()
-        return _read(answer.body)
+        nonlocal is_deaf
+        patience = Patience(give_up_after_s)
+        while not is_deaf:
+            try:
+                return _read(ask(chunk))
+            except ServerError as error:
+                if not _passes(error):
+                    is_deaf = True
+                    tell(
+                        f"What is stored already cannot be asked for ({error}); samples that came in another "
+                        "way may be stored twice."
+                    )
+                elif not patience.wait():
+                    raise ReceiverError(
+                        f"Lowtide gave no answer for {give_up_after_s:g} s: {error}",
+                        hint="Start the same import again when it does; it goes on where it stopped.",
+                    ) from error
+        return set()
 
     return held
+
+
+def _passes(error: ServerError) -> bool:
+    """Whether the import should not go on without the answer. 401 comes from a server that was started anew,
+    which has another secret: the next run of the command reads it."""
+    if isinstance(error, RequestRefusedError):
+        return error.status in (401, 429, 502, 503, 504)
+    return isinstance(error, (ServerBusyError, ServerUnreachableError))
 
 
 def _read(body: bytes) -> Held:
