@@ -187,7 +187,8 @@ def test_every_name_that_is_read_measures_something_of_its_own(session: Session)
     told = dict(session.rows(query, {"names": names}))
     assert {name for name, measure in told.items() if measure == "pods"} == {
         "autoscaler_actual_pods", "kn.revision.pods.count", "kn_revision_pods_count",
-        "k8s.hpa.current_replicas", "k8s.hpa.pod.current", "kube_horizontalpodautoscaler_status_current_replicas",
+        "k8s.hpa.current_replicas", "k8s.hpa.pod.current",
+        "kube_horizontalpodautoscaler_status_current_replicas",
     }  # fmt: skip
     assert set(told.values()) == {*KNATIVE, "min_pods", "max_pods", "metric_value", "active", "paused"}
 
