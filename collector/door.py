@@ -37,6 +37,8 @@ class Form(StrEnum):
     WRITE_1 = "prometheus.WriteRequest"
     WRITE_2 = "io.prometheus.write.v2.Request"
     ZIPKIN_JSON = "zipkin.v2.json"
+    JAEGER_THRIFT = "jaeger.thrift.Batch"
+    JAEGER_PROTO = "jaeger.api_v2.PostSpansRequest"
 
     @property
     def is_foreign(self) -> bool:

@@ -32,6 +32,8 @@ from collector.admission import Lease
 from collector.codecs import encoding_of_message
 from collector.door import Arrival, Form, Transport, joined
 from collector.errors import BadRequestError
+from collector.foreign.protocols import GRPC
+from collector.foreign.replies import called
 from collector.handling import Wire
 from collector.intake import Intake
 from collector.later import Later
@@ -122,11 +124,13 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio ships no
     def __init__(self, settings: CollectorSettings, intake: Intake, relay: Relay | None) -> None:
         turns = Turns(max(1, settings.max_inflight_bytes // settings.max_wire_bytes))
         peers = Peers(settings.max_per_address)
+        methods = {name: (signal, Form.PROTOBUF) for name, signal in METHODS.items()}
+        methods |= {name: (protocol.signal, protocol.form) for name, protocol in GRPC.items()}
         self._handlers = {
             name: grpc.stream_unary_rpc_method_handler(
-                _Export(settings, intake, turns, peers, relay, signal).answer
+                _Export(settings, intake, turns, peers, relay, signal, form).answer
             )
-            for name, signal in METHODS.items()
+            for name, (signal, form) in methods.items()
         }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
@@ -134,7 +138,7 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio ships no
 
 
 class _Export:
-    """The Export method of one signal."""
+    """The Export method of one signal, or the like of another protocol."""
 
     def __init__(
         self,
@@ -144,6 +148,7 @@ class _Export:
         peers: Peers,
         relay: Relay | None,
         signal: Signal,
+        form: Form,
     ) -> None:
         self._settings = settings
         self._intake = intake
@@ -151,6 +156,7 @@ class _Export:
         self._peers = peers
         self._relay = relay
         self._signal = signal
+        self._form = form
         self._later = Later(settings.retry_after_s)
 
     async def answer(self, _messages: Any, context: aio.ServicerContext) -> bytes:
@@ -165,7 +171,7 @@ class _Export:
         arrival = Arrival(
             signal=self._signal,
             transport=Transport.GRPC,
-            form=Form.PROTOBUF,
+            form=self._form,
             headers=joined(
                 (key, value) for key, value in context.invocation_metadata() if isinstance(value, str)
             ),
@@ -185,9 +191,13 @@ class _Export:
         finally:
             self._peers.leave(address)
         retry_after_s = self._later.seconds(outcome.retry_after_s) if outcome.codes.retry else 0
-        reply = grpc_reply(outcome, self._signal, retry_after_s=retry_after_s)
-        if reply.code is not grpc.StatusCode.OK:
+        if self._form.is_foreign and outcome.kind is Kind.OK:
+            reply = called(outcome)
+        else:
+            reply = grpc_reply(outcome, self._signal, retry_after_s=retry_after_s)
+        if reply.trailers:
             context.set_trailing_metadata(reply.trailers)
+        if reply.code is not grpc.StatusCode.OK:
             await context.abort(reply.code, reply.message)
         return reply.body
 

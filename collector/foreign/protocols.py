@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from collector.door import Arrival, Form
-from collector.foreign import replies, zipkin
+from collector.foreign import jaeger_proto, jaeger_thrift, replies, zipkin
 from collector.foreign.translated import Translated
 from collector.remote_write.replies import write_reply
 from collector.remote_write.translate import translate as from_remote_write
@@ -77,6 +77,16 @@ class HttpProtocol:
         return " or ".join(dict.fromkeys(types))
 
 
+@dataclass(frozen=True, slots=True)
+class GrpcProtocol:
+    """A call with one message and an empty answer."""
+
+    name: str
+    method: str
+    signal: Signal
+    form: Form
+
+
 _PROTOBUF: Final = Form.PROTOBUF.value
 _JSON: Final = Form.JSON.value
 
@@ -102,8 +112,25 @@ ZIPKIN: Final = HttpProtocol(
     forms={(_JSON, ""): Form.ZIPKIN_JSON, ("", ""): Form.ZIPKIN_JSON},
     reply=replies.accepted,
 )
+JAEGER_THRIFT: Final = HttpProtocol(
+    name="Jaeger's Thrift",
+    path="/api/traces",
+    signal=Signal.TRACES,
+    forms={
+        ("application/x-thrift", ""): Form.JAEGER_THRIFT,
+        ("application/vnd.apache.thrift.binary", ""): Form.JAEGER_THRIFT,
+    },
+    reply=replies.accepted,
+)
+JAEGER_GRPC: Final = GrpcProtocol(
+    name="Jaeger",
+    method="/jaeger.api_v2.CollectorService/PostSpans",
+    signal=Signal.TRACES,
+    form=Form.JAEGER_PROTO,
+)
 
-HTTP: Final = {protocol.path: protocol for protocol in (REMOTE_WRITE, ZIPKIN)}
+HTTP: Final = {protocol.path: protocol for protocol in (REMOTE_WRITE, ZIPKIN, JAEGER_THRIFT)}
+GRPC: Final = {protocol.method: protocol for protocol in (JAEGER_GRPC,)}
 
 
 def translate(
@@ -120,13 +147,19 @@ def _from_write(incoming: Incoming) -> Translated:
     )  # fmt: skip
 
 
-def _from_zipkin(incoming: Incoming) -> Translated:
-    limits = incoming.limits
-    return zipkin.translate(incoming.body, limit_bytes=limits.body_bytes, memory_bytes=limits.memory_bytes)
+def _plain(of: Callable[..., Translated]) -> Callable[[Incoming], Translated]:
+    """Of a translation that needs nothing but the body."""
+    return lambda incoming: of(
+        incoming.body,
+        limit_bytes=incoming.limits.body_bytes,
+        memory_bytes=incoming.limits.memory_bytes,
+    )
 
 
 _TRANSLATORS: Final[Mapping[Form, Callable[[Incoming], Translated]]] = {
     Form.WRITE_1: _from_write,
     Form.WRITE_2: _from_write,
-    Form.ZIPKIN_JSON: _from_zipkin,
+    Form.ZIPKIN_JSON: _plain(zipkin.translate),
+    Form.JAEGER_THRIFT: _plain(jaeger_thrift.translate),
+    Form.JAEGER_PROTO: _plain(jaeger_proto.translate),
 }

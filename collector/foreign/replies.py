@@ -1,4 +1,4 @@
-"""What senders of other tracers' spans and the like are answered over HTTP: 202 as from their own servers,
+"""What senders of other tracers' spans and the like are answered: over HTTP 202 as from their own servers,
 and a sentence if something was refused. `collector.foreign.protocols` has it in its rows.
 """
 
@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from collector.replies import MAX_PARTIAL_CHARS, HttpReply, Kind, Outcome, clean
+import grpc
+
+from collector.replies import MAX_ERROR_CHARS, MAX_PARTIAL_CHARS, GrpcReply, HttpReply, Kind, Outcome, clean
 
 
 def accepted(outcome: Outcome, *, retry_after_s: int) -> HttpReply:
@@ -23,3 +25,10 @@ def accepted(outcome: Outcome, *, retry_after_s: int) -> HttpReply:
         headers.append((b"content-type", b"text/plain; charset=utf-8"))
     headers.append((b"content-length", str(len(body)).encode()))
     return HttpReply(status, headers, body)
+
+
+def called(outcome: Outcome) -> GrpcReply:
+    """The reply to a call that succeeded: an empty message, and what was refused in a trailer, for there is
+    no other place."""
+    message = clean(outcome.message, MAX_ERROR_CHARS).encode()
+    return GrpcReply(grpc.StatusCode.OK, "", (("lowtide-refused-bin", message),) if message else (), b"")

@@ -18,9 +18,13 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from ingest.signals import Signal
 
-ASCEND = (Path(__file__).parent / "data" / "zipkin_ascend.json").read_bytes()
+DATA = Path(__file__).parent / "data"
+ASCEND = (DATA / "zipkin_ascend.json").read_bytes()
+THRIFT = (DATA / "jaeger_thrift_batch.bin").read_bytes()
 JSON = "application/json"
 ZIPKIN = "/api/v2/spans"
+JAEGER = "/api/traces"
+X_THRIFT = "application/x-thrift"
 
 
 def spans_of(body: bytes) -> list[dict[str, Any]]:
@@ -88,14 +92,29 @@ async def test_a_part_that_is_refused_is_told_and_counted(collector: Any, now_us
     assert collector.count("items_received_total", signal="traces") == 3
 
 
-@pytest.mark.parametrize("path", [ZIPKIN])
-async def test_who_may_not_send_is_told_before_the_body_is_read(collector: Any, path: str) -> None:
+@pytest.mark.parametrize(("path", "kind"), [(ZIPKIN, JSON), (JAEGER, X_THRIFT)])
+async def test_who_may_not_send_is_told_before_the_body_is_read(collector: Any, path: str, kind: str) -> None:
     for token, status in (("Basic x", 401), ("Bearer nothing", 403)):
-        reply = await collector.post(path, b"whatever this is", JSON, authorization=token)
+        reply = await collector.post(path, b"whatever this is", kind, authorization=token)
         assert reply.status_code == status
-    reply = await collector.post(path, ASCEND, JSON, authorization="Bearer traces")
+    assert not collector.stored
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind", "items"), [(ZIPKIN, ASCEND, JSON, 8), (JAEGER, THRIFT, X_THRIFT, 3)]
+)
+async def test_spans_are_the_tenants(collector: Any, path: str, body: bytes, kind: str, items: int) -> None:
+    reply = await collector.post(path, body, kind, authorization="Bearer traces")
     assert reply.status_code == 202
-    assert collector.stored == [(Signal.TRACES, "traces", 8)]
+    assert collector.stored == [(Signal.TRACES, "traces", items)]
+
+
+@pytest.mark.parametrize("kind", [X_THRIFT, "application/vnd.apache.thrift.binary"])
+async def test_jaegers_thrift_is_stored_once(collector: Any, kind: str) -> None:
+    for _ in range(2):
+        reply = await collector.post(JAEGER, THRIFT, kind)
+        assert (reply.status_code, reply.content) == (202, b"")
+    assert collector.stored == [(Signal.TRACES, "default", 3)]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +122,8 @@ async def test_who_may_not_send_is_told_before_the_body_is_read(collector: Any, 
     [
         (ZIPKIN, JSON, b"{}", 400, "the body: expected a list, got an object"),
         (ZIPKIN, JSON, b'[{"traceId": "1"}]', 400, "[0].id: expected an id"),
+        (JAEGER, X_THRIFT, b"[]", 400, "not a Thrift Batch of Jaeger: it ends too early"),
+        (JAEGER, JSON, b"[]", 415, "application/x-thrift or application/vnd.apache.thrift.binary"),
         (ZIPKIN, "text/plain", b"[]", 415, "the content type must be application/json"),
         (ZIPKIN, JSON, b"[" + b"{}," * 100_000 + b"{}]", 413, "too many values"),
         (ZIPKIN, JSON, b" " * (1 << 20) + b"[]", 413, "larger than 1048576 bytes"),
@@ -124,7 +145,7 @@ async def test_a_bomb_is_not_unpacked(collector: Any) -> None:
     assert (reply.status_code, "after decompression" in reply.text) == (413, True)
 
 
-@pytest.mark.parametrize("path", [ZIPKIN])
+@pytest.mark.parametrize("path", [ZIPKIN, JAEGER])
 async def test_other_methods(collector: Any, path: str) -> None:
     reply = await collector.http.get(path)
     assert (reply.status_code, reply.headers["allow"]) == (405, "POST")
