@@ -52,7 +52,10 @@ def create_app(
             Middleware(
                 BodyLimit,
                 limit_bytes=settings.max_body_bytes,
-                larger={"/api/v1/bills": (settings.max_bill_bytes, "api.max_bill_bytes")},
+                larger={
+                    "/api/v1/bills": (settings.max_bill_bytes, "api.max_bill_bytes"),
+                    "/api/v1/import/kubernetes": (settings.max_snapshot_bytes, "api.max_snapshot_bytes"),
+                },
             ),
             Middleware(HeadAsGet),
         ],

@@ -139,4 +139,10 @@ class ApiSettings(BaseModel):
         description="Largest bill in bytes, as it is sent (POST /api/v1/bills). A compressed bill of that "
         "size has millions of rows; it lies in the data directory while it is read.",
     )
+    max_snapshot_bytes: int = Field(
+        default=GIB,
+        ge=1024,
+        description="Largest snapshot of a cluster in bytes, as it is sent (POST /api/v1/import/kubernetes). "
+        "Written with indents, ten thousand pods take some 200 MB; it is read as it comes and never held.",
+    )
     sql: SqlSettings = SqlSettings()

@@ -50,6 +50,7 @@ EXPECTED = (
     "ingest.store.errors:StoreError",
     "analytics.errors:AnalyticsError",
     "ingest.bills.errors:BillError",
+    "ingest.inventory.errors:InventoryError",
 )
 """Bases of the error trees whose messages are written for people, as `module:class`."""
 

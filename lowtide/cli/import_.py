@@ -15,6 +15,7 @@ import typer
 
 from lowtide.cli.cost import TenantOption
 from lowtide.cli.invocation import OutputOption, invocation
+from lowtide.imports.kubernetes import kubernetes
 from lowtide.imports.prometheus.command import prometheus
 from lowtide.output import Column, Output, Unit, render
 
@@ -27,9 +28,10 @@ _PIECE_BYTES = 1024 * 1024
 
 
 def register(app: typer.Typer) -> None:
-    """Add `lowtide import bill` and `lowtide import prometheus`."""
+    """Add `lowtide import bill`, `kubernetes` and `prometheus`."""
     group = typer.Typer(name="import", help="Take in what others have written already.", no_args_is_help=True)
     group.command("bill")(bill)
+    group.command("kubernetes")(kubernetes)
     group.command("prometheus")(prometheus)
     app.add_typer(group)
 

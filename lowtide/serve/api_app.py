@@ -15,6 +15,7 @@ from api.bills import bills_router
 from api.demo import demo_router
 from api.desk import Desk
 from api.health import health_router
+from api.inventory import inventory_router
 from api.mesh import mesh_router
 from api.page import page_router
 from api.pipeline import PipelineState, pipeline_router
@@ -26,6 +27,7 @@ from ingest.loader.loader import Loader
 from ingest.store.engine import Engine
 from lowtide.serve.bills import StoreBills
 from lowtide.serve.doors import api_keeper
+from lowtide.serve.inventory import StoreInventory
 from lowtide.serve.lifecycle import Addresses, Phase
 from lowtide.serve.own_demo import OwnDemo
 from lowtide.serve.readiness import ReadinessReader, StoreProbe
@@ -90,6 +92,7 @@ def api_app(parts: Running) -> FastAPI:
             demo_router(parts.engine, parts.demo),
             snapshots_router(parts.snapshots),
             bills_router(StoreBills(parts), parts.engine, basis, desk),
+            inventory_router(StoreInventory(parts)),
             page_router(
                 parts.engine,
                 basis,

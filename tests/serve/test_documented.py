@@ -22,6 +22,7 @@ from lowtide.settings import Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 USUAL = "http://127.0.0.1:8686"
+CLUSTER = Path(__file__).parents[1] / "ingest" / "inventory" / "data" / "k3s_lists.json"
 BILL = Path(__file__).parents[1] / "ingest" / "bills" / "data" / "focus_1_2_aws.csv"
 
 
@@ -111,7 +112,7 @@ def test_examples_are_answered(served: Any, section: Documented) -> None:
 
 
 def _curl(command: str) -> tuple[str, str, str | bytes | None]:
-    """Method, path with query, and body of a curl command; a file of the page is a recorded bill."""
+    """Method, path with query, and body of a curl command; a file of the page is a recorded one."""
     words = shlex.split(command)
     assert words.pop(0) == "curl"
     method: str = "GET"
@@ -121,8 +122,8 @@ def _curl(command: str) -> tuple[str, str, str | bytes | None]:
         if flag == "-X":
             method = words.pop(0)
         elif flag == "--data-binary":
-            assert words.pop(0).startswith("@")
-            method, body = "POST", BILL.read_bytes()
+            file = CLUSTER if words.pop(0) == "@cluster.json" else BILL
+            method, body = "POST", file.read_bytes()
         else:
             assert flag == "-d"
             method, body = "POST", words.pop(0)
