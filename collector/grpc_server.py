@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
 from typing import Any
 
 import grpc
@@ -32,8 +33,9 @@ from collector.admission import Lease
 from collector.codecs import encoding_of_message
 from collector.door import Arrival, Form, Transport, joined
 from collector.errors import BadRequestError
-from collector.foreign.protocols import GRPC
+from collector.foreign.protocols import GRPC, GRPC_STREAMS
 from collector.foreign.replies import called
+from collector.grpc_streams import Streams
 from collector.handling import Wire
 from collector.intake import Intake
 from collector.later import Later
@@ -71,6 +73,7 @@ class GrpcReceiver:
         self._server: aio.Server | None = None
         self._front: asyncio.Server | None = None
         self._relay: Relay | None = None
+        self._methods: _Methods | None = None
 
     async def start(self, endpoint: Endpoint) -> int:
         """Listen and return the real port. Raises PortInUseError or ListenError."""
@@ -91,6 +94,8 @@ class GrpcReceiver:
         front, self._front = self._front, None
         if front is not None:
             front.close()
+        if self._methods is not None:
+            self._methods.close_streams()
         if self._server is not None:
             await self._server.stop(grace_s)
             self._server = None
@@ -109,7 +114,8 @@ class GrpcReceiver:
 
     async def _serving(self, address: str, endpoint: Endpoint, relay: Relay | None) -> tuple[aio.Server, int]:
         server = aio.server(options=_options(self._settings))
-        server.add_generic_rpc_handlers((_Methods(self._settings, self._intake, relay),))
+        self._methods = _Methods(self._settings, self._intake, relay)
+        server.add_generic_rpc_handlers((self._methods,))
         try:
             port: int = server.add_insecure_port(address)
         except RuntimeError as error:
@@ -132,6 +138,19 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio ships no
             )
             for name, (signal, form) in methods.items()
         }
+        self._streams = {
+            name: Streams(settings, intake, partial(_arrival, relay, protocol.signal, protocol.form))
+            for name, protocol in GRPC_STREAMS.items()
+        }
+        self._handlers |= {
+            name: grpc.stream_unary_rpc_method_handler(streams.answer)
+            for name, streams in self._streams.items()
+        }
+
+    def close_streams(self) -> None:
+        """End those that are open."""
+        for streams in self._streams.values():
+            streams.close()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         return self._handlers.get(handler_call_details.method)
@@ -164,20 +183,10 @@ class _Export:
 
         The iterator of messages is left alone: reading through `context` is the same and can be timed.
         """
-        peer = self._peer(context)
-        if peer is None:
+        arrival = _arrival(self._relay, self._signal, self._form, context)
+        if arrival is None:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "this is not the way in")
             return b""
-        arrival = Arrival(
-            signal=self._signal,
-            transport=Transport.GRPC,
-            form=self._form,
-            headers=joined(
-                (key, value) for key, value in context.invocation_metadata() if isinstance(value, str)
-            ),
-            peer=peer.address,
-            certificate=peer.certificate,
-        )
         address = host_of(arrival.peer)
         try:
             if self._peers.enter(address):
@@ -201,11 +210,6 @@ class _Export:
             await context.abort(reply.code, reply.message)
         return reply.body
 
-    def _peer(self, context: aio.ServicerContext) -> Peer | None:
-        """Who calls; None for somebody on this machine who has got around TLS."""
-        name: str = context.peer()
-        return Peer(name, None) if self._relay is None else self._relay.peer(name)
-
     async def _read(self, context: aio.ServicerContext, lease: Lease) -> Wire:
         """The one message of the call."""
         message = await context.read()
@@ -219,6 +223,24 @@ class _Export:
         if await context.read() is not aio.EOF:
             raise BadRequestError("an export call carries exactly one message; this one carried more")
         return Wire(message, encoding_of_message(message))
+
+
+def _arrival(relay: Relay | None, signal: Signal, form: Form, context: aio.ServicerContext) -> Arrival | None:
+    """Who calls, and with what; None for somebody on this machine who has got around TLS."""
+    name: str = context.peer()
+    peer = Peer(name, None) if relay is None else relay.peer(name)
+    if peer is None:
+        return None
+    return Arrival(
+        signal=signal,
+        transport=Transport.GRPC,
+        form=form,
+        headers=joined(
+            (key, value) for key, value in context.invocation_metadata() if isinstance(value, str)
+        ),
+        peer=peer.address,
+        certificate=peer.certificate,
+    )
 
 
 def _options(settings: CollectorSettings) -> list[tuple[str, int]]:

@@ -196,6 +196,12 @@ class CollectorSettings(BaseModel):
     grpc_max_streams: int = Field(
         default=128, ge=1, description="Calls at a time in one gRPC connection. Exporters use one or a few."
     )
+    max_streams: int = Field(
+        default=4096,
+        ge=1,
+        description="Open streams of access logs, in all. An Envoy has one for each of its threads and logs, "
+        "and each holds one message at a time.",
+    )
     grpc_connection_age_s: float = Field(
         default=3600.0,
         gt=0,

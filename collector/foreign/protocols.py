@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from collector.door import Arrival, Form
-from collector.foreign import jaeger_proto, jaeger_thrift, replies, zipkin
+from collector.foreign import envoy, jaeger_proto, jaeger_thrift, replies, zipkin
 from collector.foreign.translated import Translated
 from collector.remote_write.replies import write_reply
 from collector.remote_write.translate import translate as from_remote_write
@@ -79,7 +79,7 @@ class HttpProtocol:
 
 @dataclass(frozen=True, slots=True)
 class GrpcProtocol:
-    """A call with one message and an empty answer."""
+    """A call with one message and an empty answer, or a stream of messages without any."""
 
     name: str
     method: str
@@ -128,9 +128,16 @@ JAEGER_GRPC: Final = GrpcProtocol(
     signal=Signal.TRACES,
     form=Form.JAEGER_PROTO,
 )
+ENVOY: Final = GrpcProtocol(
+    name="Envoy's access log service",
+    method="/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
+    signal=Signal.LOGS,
+    form=Form.ENVOY,
+)
 
 HTTP: Final = {protocol.path: protocol for protocol in (REMOTE_WRITE, ZIPKIN, JAEGER_THRIFT)}
 GRPC: Final = {protocol.method: protocol for protocol in (JAEGER_GRPC,)}
+GRPC_STREAMS: Final = {protocol.method: protocol for protocol in (ENVOY,)}
 
 
 def translate(
@@ -162,4 +169,5 @@ _TRANSLATORS: Final[Mapping[Form, Callable[[Incoming], Translated]]] = {
     Form.ZIPKIN_JSON: _plain(zipkin.translate),
     Form.JAEGER_THRIFT: _plain(jaeger_thrift.translate),
     Form.JAEGER_PROTO: _plain(jaeger_proto.translate),
+    Form.ENVOY: _plain(envoy.translate),
 }
