@@ -220,6 +220,9 @@ def _facts(
         read_told = reader.plan(lambda: cluster_owners(session, span, tenant, settings, asked))
         read_days = [(day, reader.plan(partial(read_samples, session, day, tenant))) for day in days(span)]
         read_activity = reader.plan(lambda: activity_of(session, span, settings, tenant, witnesses=witnesses))
+        read_reported = reader.plan(
+            lambda: queries.read_range(session, "invocations_1h", tenant, span.start, span.end)
+        )
         owners = with_clusters(read_owners(), read_told(), asked)
         parts = [
             part
@@ -227,7 +230,8 @@ def _facts(
             for part in day_costs(read(), settings, basis.book, owners, day, now)
         ]
         activity = read_activity()
-    costs = cost_lines(parts, activity.hours, settings, basis.book, owners)
+        reported = read_reported()
+    costs = cost_lines(parts, activity.hours, reported, settings, basis.book, owners)
     workloads = identified(costs.names, owners, settings, ownership.rules)
     return _Facts(span, owners, costs, activity, workloads, ownership)
 

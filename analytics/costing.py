@@ -25,9 +25,10 @@ from analytics.samples import Samples, placed, slots_of
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window
 
-SOURCES: Final = ("application", "access_log", "proxy")
-"""Who may tell of a workload's requests, the one who is believed first: its own spans, its proxy's access log
-(of every request, and only of whole milliseconds), its proxy's spans."""
+SOURCES: Final = ("application", "function_telemetry", "function_log", "access_log", "proxy")
+"""Who may tell of a workload's requests, the one who is believed first: its own spans, what a function's
+platform reports (as events, as lines), its proxy's access log (of every request, and only of whole
+milliseconds), its proxy's spans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,15 @@ class CostLines:
 def cost_lines(
     parts: Sequence[DayCosts],
     requests: pl.DataFrame,
+    reported: pl.DataFrame,
     settings: AnalyticsSettings,
     book: PriceBook,
     owners: pl.DataFrame,
 ) -> CostLines:
-    """What all days of a window cost together. `requests` are those by workload and hour. Pure."""
-    function_rows, counts = _functions(requests, owners, settings, book)
+    """What all days of a window cost together. `requests` are those by workload and hour, `reported` the runs
+    of functions with what is billed for them, by hour and memory (`invocations_1h`). Pure.
+    """
+    function_rows, counts = _functions(requests, reported, owners, settings, book)
     covered, present, first_at = _coverage([part.spans for part in parts])
     lines = summed([*(part.lines for part in parts), function_rows])
     return CostLines(
@@ -150,13 +154,25 @@ def _doubles(nodes: pl.DataFrame, hosts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _functions(
-    requests: pl.DataFrame, owners: pl.DataFrame, settings: AnalyticsSettings, book: PriceBook
+    requests: pl.DataFrame,
+    reported: pl.DataFrame,
+    owners: pl.DataFrame,
+    settings: AnalyticsSettings,
+    book: PriceBook,
 ) -> tuple[pl.DataFrame, tuple[int, int]]:
-    """Lines of functions; and how many of them have no list price, and how many do not say their memory."""
+    """Lines of functions; and how many of them have no list price, and how many do not say their memory.
+
+    An hour of which the platform reported runs is billed by what it said of them, any other by its requests.
+    """
     known = owners.select("workload_id", "provider", "region", "platform", "architecture", "memory_bytes")
+    asked = requests.filter(pl.col("workload_kind") == "Function").join(
+        reported, on=["workload_id", "hour"], how="anti"
+    )
+    counted = asked.join(known.select("workload_id", "memory_bytes"), on="workload_id", how="left")
+    columns = ("workload_id", "hour", "requests", "busy_s", "memory_bytes")
     hours = (
-        requests.filter(pl.col("workload_kind") == "Function")
-        .join(known, on="workload_id", how="left")
+        pl.concat([counted.select(columns), reported.select(columns)], how="vertical_relaxed")
+        .join(known.drop("memory_bytes"), on="workload_id", how="left")
         .with_columns(
             pl.col("provider", "region", "platform", "architecture").fill_null(""),
             pl.col("memory_bytes").fill_null(0.0),

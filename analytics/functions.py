@@ -1,8 +1,9 @@
 """What functions cost: their requests, and the memory they held while they ran. Pure functions.
 
-From spans, corrected for sampling. The traps: the price of the first tier and no free quota, since both are
-the account's and not the function's; and durations come as sums, so a plan's step cannot be rounded to, only
-its minimum be kept. The answer says so.
+From what the platform reports as billed, by the hour; in hours without reports from spans, corrected for
+sampling. The traps: the price of the first tier and no free quota, since both are
+the account's and not the function's; and durations of spans come as sums, so a plan's step cannot be rounded
+to, only its minimum be kept. The answer says so.
 """
 
 from __future__ import annotations

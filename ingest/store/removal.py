@@ -41,6 +41,7 @@ RULES: Final[Mapping[str, Sequence[str]]] = {
     "autoscaling_1m": ["demo_by_mark"],
     "access_log_1h": ["demo_by_service"],
     "proxy_overhead_1m": ["demo_by_service"],
+    "function_invocation_records": ["demo_by_service"],
     "otel_logs": ["demo_by_resource"],
     "metric_series": ["demo_by_resource"],
     "otel_traces": ["demo_by_resource"],

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from analytics.answers import Basis, cost_answer
 from analytics.cost import By
 from analytics.functions import function_lines, plans
 from analytics.settings import AnalyticsSettings
+from ingest.signals import Signal
 from ingest.store.engine import Session
 
 KNOWN = ("aws", "eu-west-1", "lambda")
@@ -92,3 +95,42 @@ def test_a_function_that_says_nothing_of_itself(session: Session, telemetry: Any
         "estimated: 1 function without a memory size (faas.max_memory)",
     ]
     assert any(note.startswith("Some requests are sampled") for note in answer.notes)
+
+
+RECORDS = Path(__file__).parent / "data" / "functions"
+
+
+def test_what_the_platform_reports_is_billed(session: Session, telemetry: Any, tenant: str) -> None:
+    """Five runs and three memory sizes to the nano-dollar, whatever a sampled span says of the same hour; the
+    hour after it has spans only.
+    """
+    start = datetime.now(UTC).replace(minute=30, second=0, microsecond=0) - timedelta(hours=4)
+    function = {
+        "faas.name": "resize", "cloud.provider": "aws", "cloud.region": "us-east-1",
+        "cloud.platform": "aws_lambda", "host.arch": "amd64", "faas.max_memory": str(128 * 2**20),
+    }  # fmt: skip
+    runs = [(start, 100.0), (start + timedelta(hours=1), 1.0)]
+    telemetry.requests(function, runs, trace_state="ot=th:c")
+    request = ExportLogsServiceRequest()
+    entry = request.resource_logs.add()
+    for key, text in function.items():
+        entry.resource.attributes.add(key=key).value.string_value = text
+    records = entry.scope_logs.add().log_records
+    for line in (RECORDS / "lambda_report.log").read_text("utf-8").splitlines():
+        records.add(time_unix_nano=int(start.timestamp()) * 10**9).body.string_value = line
+    telemetry.body(Signal.LOGS, request.SerializeToString())
+    telemetry.store()
+    basis = Basis.load(AnalyticsSettings(), "USD", UTC)
+
+    answer = cost_answer(session, basis, by=By.SERVICE, window="5h", now=datetime.now(UTC), tenant=tenant)
+
+    gib_ms = [
+        128 * Decimal(200 + 3000 + 1542) / 1024, 3009 * Decimal(2521) / 1024, 3008 * Decimal(676) / 1024,
+        128 * Decimal(4 * 1000) / 1024,
+    ]  # fmt: skip
+    requests = [3, 1, 1, 4]
+    nano = sum(
+        round(asked * 200 + held * Decimal("16.6667")) for asked, held in zip(requests, gib_ms, strict=True)
+    )
+    row, total = answer.rows
+    assert row.functions == total.total == Decimal(nano) / 10**9

@@ -93,6 +93,10 @@ def record(who: dict[str, str]) -> bytes:
     asked.attributes.extend(
         attributes({"method": "GET", "response_code": "200", "duration": "3", "upstream_service_time": "2"})
     )
+    report = (
+        "REPORT RequestId: c793869b-ee49-115b-a5b6-4fd21e8dedac\tDuration: 128.83 ms\tBilled Duration: 200 ms"
+    )
+    records.add(time_unix_nano=NOW_NS).body.string_value = report
     return request.SerializeToString()
 
 

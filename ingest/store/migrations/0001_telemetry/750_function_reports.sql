@@ -1,0 +1,21 @@
+-- What a platform said of one run of a function when it was over; one row a record. Keeps nothing; the records are in otel_logs.
+-- source: function_telemetry (Lambda's Telemetry API, or its log in JSON), function_runtime (the same, by the runtime: of the run,
+-- not of what is billed), function_log (REPORT lines). end_ns: of the record. Durations are milliseconds, memory is MiB (what
+-- AWS calls MB). init_ms, restore_ms: of a cold start, NULL else. status: success, failure, error, timeout; empty if not told.
+CREATE TABLE IF NOT EXISTS function_reports
+(
+    ${resource_columns},
+    source LowCardinality(String),
+    invocation_id String,
+    start_ns UInt64,
+    end_ns UInt64,
+    duration_ms Float64,
+    billed_ms Nullable(Float64),
+    memory_mib Nullable(Float64),
+    memory_used_mib Nullable(Float64),
+    init_ms Nullable(Float64),
+    restore_ms Nullable(Float64),
+    status LowCardinality(String),
+    version LowCardinality(String)
+)
+ENGINE = Null

@@ -1,0 +1,47 @@
+-- A record without an id, or with a duration that nobody can have waited for (a week), tells of no run.
+CREATE MATERIALIZED VIEW IF NOT EXISTS function_reports_mv TO function_reports AS
+SELECT
+    ${resource_names},
+    source,
+    said['id'] AS invocation_id,
+    end_ns - least(end_ns, toUInt64(ifNull(known_ms, 0) * 1000000)) AS start_ns,
+    end_ns,
+    ifNull(known_ms, 0) AS duration_ms,
+    ${milliseconds(said['billed'])} AS billed_ms,
+    ${milliseconds(said['memory'])} AS memory_mib,
+    ${milliseconds(said['used'])} AS memory_used_mib,
+    ${milliseconds(said['init'])} AS init_ms,
+    ${milliseconds(said['restore'])} AS restore_ms,
+    said['status'] AS status,
+    simpleJSONExtractString(resource_json, 'faas.version') AS version
+FROM
+(
+    SELECT
+        ${resource_names},
+        time_ns AS end_ns,
+        source,
+        if(JSONHas(body, 'record'), JSONExtractRaw(body, 'record'), body) AS record,
+        JSONExtractRaw(record, 'metrics') AS metrics,
+        if(source = 'function_log',
+            map(
+                'id', extract(body, '^REPORT RequestId: (\\S+)'),
+                'duration', extract(body, '^REPORT RequestId: \\S+\\s+(?:Init Duration: \\S+ ms\\s+)?Duration: (\\S+) ms'),
+                'billed', extract(body, '\\sBilled Duration: (\\S+) ms'),
+                'memory', extract(body, '\\sMemory Size: (\\S+) MB'),
+                'used', extract(body, '\\sMax Memory Used: (\\S+) MB'),
+                'init', extract(body, '\\sInit Duration: (\\S+) ms'),
+                'restore', extract(body, '\\sRestore Duration: (\\S+) ms'),
+                'status', extract(body, '\\sStatus: (\\w+)')),
+            map(
+                'id', JSONExtractString(record, 'requestId'),
+                'duration', JSONExtractRaw(metrics, 'durationMs'),
+                'billed', JSONExtractRaw(metrics, 'billedDurationMs'),
+                'memory', JSONExtractRaw(metrics, 'memorySizeMB'),
+                'used', JSONExtractRaw(metrics, 'maxMemoryUsedMB'),
+                'init', JSONExtractRaw(metrics, 'initDurationMs'),
+                'restore', JSONExtractRaw(metrics, 'restoreDurationMs'),
+                'status', JSONExtractString(record, 'status'))) AS said,
+        ${milliseconds(said['duration'])} AS known_ms
+    FROM function_report_lines
+)
+WHERE invocation_id != '' AND isNotNull(known_ms)

@@ -1,0 +1,212 @@
+"""What platforms report of runs of functions, as recorded: every run once, and no text breaks an insert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from ingest.signals import Signal
+from ingest.store.engine import Session
+from support import faults
+
+DATA = Path(__file__).parents[2] / "analytics" / "data" / "functions"
+NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
+NOON_NS = int(NOON.timestamp()) * 10**9
+SECOND_NS = 10**9
+FUNCTION = {"faas.name": "resize", "service.name": "resize", "cloud.provider": "aws", "faas.version": "8"}
+RUN = "d661f7cf-9208-46b9-85b0-213b04a91065"
+Store = Callable[..., None]
+Rows = Callable[[str], list[dict[str, Any]]]
+INVOCATIONS = """\
+SELECT invocation_id, attempt, source, duration_ms, billed_ms, memory_mib, memory_used_mib, init_ms,
+    restore_ms, is_cold_start, status, version
+FROM function_invocations WHERE tenant = {tenant:String} ORDER BY invocation_id, attempt
+"""
+ACTIVITY = """\
+SELECT source, sum(starts) AS starts, sum(ends) AS ends, sum(errors) AS errors,
+    sum(cold_starts) AS cold_starts, toUInt64(sum(busy_ns)) AS busy_ns, sum(carried) AS carried
+FROM activity_1s WHERE tenant = {tenant:String} GROUP BY source ORDER BY source
+"""
+
+
+def events() -> list[str]:
+    return (DATA / "lambda_telemetry.jsonl").read_text("utf-8").splitlines()
+
+
+def reports() -> list[str]:
+    return (DATA / "lambda_report.log").read_text("utf-8").splitlines()
+
+
+@pytest.fixture
+def store(insert: Callable[..., None], tenant: str) -> Store:
+    """`store(bodies, time_ns, event_name=...)`: log records of a function."""
+
+    def run(bodies: Sequence[str], time_ns: int = NOON_NS, event_name: str = "") -> None:
+        request = ExportLogsServiceRequest()
+        entry = request.resource_logs.add()
+        for key, text in FUNCTION.items():
+            entry.resource.attributes.add(key=key).value.string_value = text
+        records = entry.scope_logs.add().log_records
+        for body in bodies:
+            records.add(time_unix_nano=time_ns, event_name=event_name).body.string_value = body
+        insert(Signal.LOGS, request.SerializeToString(), tenant=tenant)
+
+    return run
+
+
+@pytest.fixture
+def spans(insert: Callable[..., None], tenant: str) -> Store:
+    """`spans(invocation_id)`: the span of a run that ends at noon, after 1.2 ms."""
+
+    def run(invocation_id: str) -> None:
+        request = ExportTraceServiceRequest()
+        entry = request.resource_spans.add()
+        for key, text in FUNCTION.items():
+            entry.resource.attributes.add(key=key).value.string_value = text
+        span = entry.scope_spans.add().spans.add(
+            trace_id=b"\1" * 16, span_id=b"\2" * 8, name="resize", kind=Span.SPAN_KIND_SERVER,
+            start_time_unix_nano=NOON_NS - 1_200_000, end_time_unix_nano=NOON_NS,
+        )  # fmt: skip
+        span.attributes.add(key="faas.invocation_id").value.string_value = invocation_id
+        span.attributes.add(key="faas.coldstart").value.bool_value = True
+        insert(Signal.TRACES, request.SerializeToString(), tenant=tenant)
+
+    return run
+
+
+@pytest.fixture
+def rows(session: Session, tenant: str) -> Rows:
+    """The rows of a question about the tenant."""
+    return lambda sql: session.frame(sql, {"tenant": tenant}).to_dicts()
+
+
+def told(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row.values())[1:-1]
+
+
+def test_report_lines(store: Store, rows: Rows) -> None:
+    store(reports())
+
+    found = {row["invocation_id"][:2]: told(row) for row in rows(INVOCATIONS)}
+
+    log = (1, "function_log")
+    assert found == {
+        "c7": (*log, 128.83, 200.0, 128.0, 74.0, 166.62, None, 1, ""),
+        "8c": (*log, 2338.66, 2521.0, 3009.0, 173.0, None, 398.97, 1, ""),
+        "33": (*log, 3000.0, 3000.0, 128.0, 60.0, None, None, 0, "timeout"),
+        "5b": (*log, 1248.31, 1542.0, 128.0, 94.0, 293.05, None, 1, "error"),
+        "a5": (*log, 675.96, 676.0, 3008.0, 3008.0, 3.02, None, 1, ""),
+    }
+    assert rows(ACTIVITY) == [
+        {
+            "source": "function_log", "starts": 5, "ends": 5, "errors": 2, "cold_starts": 4,
+            "busy_ns": 7_391_760_000, "carried": 0,
+        }
+    ]  # fmt: skip
+
+
+def test_events_of_the_telemetry_api(store: Store, rows: Rows) -> None:
+    store(events()[1:3])
+    store(events()[3:], event_name="platform.report")
+
+    found = {row["invocation_id"][:2]: told(row) for row in rows(INVOCATIONS)}
+
+    telemetry = (1, "function_telemetry")
+    assert found == {
+        "d6": (*telemetry, 1.317, 2.0, 1024.0, 68.0, 10.0, None, 1, "success"),
+        "55": (*telemetry, 147.156, 201.0, 512.0, 91.0, None, 500.795, 1, "success"),
+        "6d": (*telemetry, 693.92, 694.0, 128.0, 84.0, 397.68, None, 1, ""),
+    }
+    assert [(row["source"], row["starts"], row["errors"]) for row in rows(ACTIVITY)] == [
+        ("function_telemetry", 3, 0)
+    ]
+
+
+def test_one_run_told_by_everyone_is_one(store: Store, spans: Store, rows: Rows) -> None:
+    line = f"REPORT RequestId: {RUN}\tDuration: 1.32 ms\tBilled Duration: 2 ms\tMemory Size: 1024 MB"
+    spans(RUN)
+    assert [(row["source"], row["is_cold_start"]) for row in rows(INVOCATIONS)] == [("application", 1)]
+    store([events()[0]], NOON_NS - 10**6)
+    assert [row["source"] for row in rows(INVOCATIONS)] == ["function_runtime"]
+    store([line], NOON_NS + 7 * 10**6)
+    assert [row["source"] for row in rows(INVOCATIONS)] == ["function_log"]
+    store([events()[1]])
+    store([events()[1]])
+
+    (row,) = rows(INVOCATIONS)
+
+    assert (row["source"], row["duration_ms"], row["version"]) == ("function_telemetry", 1.317, "8")
+
+
+def test_a_retry_is_a_run_of_its_own(store: Store, rows: Rows) -> None:
+    """Both attempts have the same id; one of the two events got lost, its line did not."""
+    timed_out = reports()[2]
+    event = events()[1].replace(RUN, "33333333-2222-1111-0000-999999999999")
+    store([timed_out])
+    store([timed_out], NOON_NS + 60 * SECOND_NS)
+    store([event], NOON_NS + 60 * SECOND_NS)
+
+    assert [(row["attempt"], row["source"], row["duration_ms"]) for row in rows(INVOCATIONS)] == [
+        (1, "function_log", 3000.0),
+        (2, "function_log", 3000.0),
+    ]
+
+
+BROKEN = [
+    "REPORT RequestId: ",
+    "REPORT RequestId: x",
+    "REPORT RequestId: x\tDuration: many ms",
+    "REPORT RequestId: x\tDuration: -1 ms",
+    "REPORT RequestId: x\tDuration: 604800001 ms",
+    "REPORT RequestId: x\tDuration: 1e9 ms",
+    '{"time":"","type":"platform.report"',
+    '{"time":"","type":"platform.report","record":null}',
+    '{"time":"","type":"platform.report","record":{"requestId":null,"metrics":{"durationMs":1}}}',
+    '{"time":"","type":"platform.report","record":{"requestId":"x","metrics":{"durationMs":"1"}}}',
+    '{"time":"","type":"platform.report","record":{"requestId":"x","metrics":[]}}',
+]
+
+
+@pytest.mark.parametrize("body", BROKEN)
+def test_what_is_not_understood_is_no_run(store: Store, rows: Rows, body: str) -> None:
+    store([body])
+
+    assert rows(INVOCATIONS) == rows(ACTIVITY) == []
+    assert rows("SELECT Body FROM otel_logs WHERE tenant = {tenant:String}") == [{"Body": body}]
+
+
+def test_a_run_longer_than_since_1970(store: Store, rows: Rows) -> None:
+    store([reports()[2]], 1)
+
+    assert rows(ACTIVITY) == []
+
+
+@given(
+    text=st.one_of(
+        st.text(max_size=60),
+        st.from_regex(r"\AREPORT RequestId: \S{0,3}(\t[A-Z][a-z]{2} ?Duration: [0-9.eE+-]{0,12} ms){0,3}\Z"),
+        st.recursive(
+            st.none() | st.floats() | st.integers() | st.text(max_size=5),
+            lambda inner: st.dictionaries(
+                st.sampled_from(["record", "metrics", "requestId", "durationMs", "status"]), inner
+            ),
+        ).map(lambda value: '{"time":"","type":"platform.report","record":' + repr(value) + "}"),
+    ),
+    event_name=st.sampled_from(["", "platform.report", "platform.runtimeDone"]),
+)
+@settings(
+    max_examples=faults.times(20, 2000),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
+def test_no_text_breaks_an_insert(store: Store, text: str, event_name: str) -> None:
+    store([text, "REPORT RequestId: " + text], event_name=event_name)
