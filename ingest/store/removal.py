@@ -42,6 +42,7 @@ RULES: Final[Mapping[str, Sequence[str]]] = {
     "access_log_1h": ["demo_by_service"],
     "proxy_overhead_1m": ["demo_by_service"],
     "function_invocation_records": ["demo_by_service"],
+    "pod_start_events": ["demo_by_mark"],
     "otel_logs": ["demo_by_resource"],
     "metric_series": ["demo_by_resource"],
     "otel_traces": ["demo_by_resource"],

@@ -97,6 +97,10 @@ def record(who: dict[str, str]) -> bytes:
         "REPORT RequestId: c793869b-ee49-115b-a5b6-4fd21e8dedac\tDuration: 128.83 ms\tBilled Duration: 200 ms"
     )
     records.add(time_unix_nano=NOW_NS).body.string_value = report
+    entry.resource.attributes.extend(
+        attributes({"k8s.object.kind": "Pod", "k8s.object.name": who["service.name"]})
+    )
+    records.add(time_unix_nano=NOW_NS).attributes.extend(attributes({"k8s.event.reason": "Started"}))
     return request.SerializeToString()
 
 

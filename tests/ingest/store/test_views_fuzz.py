@@ -54,7 +54,7 @@ TIMES = [NOW_NS, NOW_NS - 29 * DAY_NS, NOW_NS + 590 * SECOND_NS, NOW_NS // DAY_N
 KEYS = [
     "service.name", "service.namespace", "service.version", "k8s.deployment.name", "k8s.pod.name",
     "host.name", "k8s.node.name", "k8s.container.name", "telemetry.sdk.name", "faas.trigger",
-    "faas.coldstart",
+    "faas.coldstart", "faas.invocation_id", "k8s.event.reason", "k8s.object.kind", "k8s.object.name",
     "db.system", "messaging.system", "user_agent.original", "network.io.direction", "state", "cpu.mode",
     "process.pid", "interface", "cloud.region", "lowtide.demo", "",
     "reporter", "direction", "envoy_cluster_name", "callee_service", "response_code", "pod",
@@ -70,8 +70,12 @@ METRICS = [
     "istio_requests_total", "response_total", "tcp_open_total", "envoy_cluster_upstream_rq_xx",
     "istio_request_bytes", "upstream_rq_total",
 ]  # fmt: skip
+REPORTS = [
+    "REPORT RequestId: x\tDuration: 604800000 ms\tBilled Duration: 1 ms", "platform.report", "Pod", "Pulled",
+    'Successfully pulled image "a" in 9999m999999.9s',
+]  # fmt: skip
 TEXT = st.one_of(
-    st.sampled_from([*KEYS, *STATES, *METRICS, "true", "istio-proxy", "kube-probe/1.3"]),
+    st.sampled_from([*KEYS, *STATES, *METRICS, "true", "istio-proxy", "kube-probe/1.3", *REPORTS]),
     st.sampled_from(["\0", "\x1f", "\U0010ffff"]),
     st.text(max_size=12),
 )
