@@ -29,7 +29,7 @@ from ingest.store.sql import load_sql
 
 AHEAD: Final = timedelta(minutes=10)
 """Clocks differ by so much at most."""
-_ROWS_AT_ONCE: Final = 20_000
+_ROWS_AT_ONCE: Final = 4_000
 _FORGET_AFTER: Final = timedelta(days=1)
 _MILLISECONDS: Final = pa.timestamp("ms", "UTC")
 _OBJECTS: Final = pa.schema({
