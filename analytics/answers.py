@@ -20,12 +20,13 @@ from analytics import queries
 from analytics.activity import Activity, activity_of, heard_window, quiet_seconds
 from analytics.ahead import Reader
 from analytics.bill_documents import BillsAnswer, ReconciliationAnswer
-from analytics.cluster_owners import cluster_owners, with_clusters
+from analytics.cluster_owners import cluster_owners, filled, with_clusters
 from analytics.cost import UNOWNED, cost_rows, described, identified
 from analytics.costing import CostLines, cost_lines, day_costs
 from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer, Span
 from analytics.grouping import By
 from analytics.idle import idle_rows, judged, thresholds, with_gaps
+from analytics.inventory_owners import inventory_owners
 from analytics.money import usd
 from analytics.notes import activity_notes, cost_notes, ownership_notes, service_notes
 from analytics.ownership.apply import asked_of
@@ -218,12 +219,14 @@ def _facts(
     with Reader() as reader:
         read_owners = reader.plan(lambda: queries.owners(session, tenant, settings, asked))
         read_told = reader.plan(lambda: cluster_owners(session, span, tenant, settings, asked))
+        read_labels = reader.plan(lambda: inventory_owners(session, tenant, settings, asked))
         read_days = [(day, reader.plan(partial(read_samples, session, day, tenant))) for day in days(span)]
         read_activity = reader.plan(lambda: activity_of(session, span, settings, tenant, witnesses=witnesses))
         read_reported = reader.plan(
             lambda: queries.read_range(session, "invocations_1h", tenant, span.start, span.end)
         )
         owners = with_clusters(read_owners(), read_told(), asked)
+        owners = filled(owners, read_labels(), asked)
         parts = [
             part
             for day, read in read_days

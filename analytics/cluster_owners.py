@@ -59,17 +59,8 @@ def with_clusters(owners: pl.DataFrame, told: pl.DataFrame, asked: Sequence[Aske
 
     `owners` as `queries.owners` returns them, `told` as `cluster_owners`, both with the columns of `asked`.
     """
-    shared = (*_TEXTS, *(one.name for one in asked))
     if told.is_empty():
         return owners
-    known = owners.join(
-        told.select("workload_id", *(pl.col(name).alias(f"told_{name}") for name in shared)),
-        on="workload_id",
-        how="left",
-    ).with_columns(
-        pl.when(pl.col(name) != "").then(name).otherwise(pl.col(f"told_{name}").fill_null("")).alias(name)
-        for name in shared
-    )
     silent = told.join(owners, on="workload_id", how="anti").with_columns(
         pl.lit(value=False).cast(owners.schema["is_demo"]).alias("is_demo"),
         pl.lit([], owners.schema["hosts"]).alias("hosts"),
@@ -77,7 +68,21 @@ def with_clusters(owners: pl.DataFrame, told: pl.DataFrame, asked: Sequence[Aske
     )
     texts = [name for name, kind in owners.schema.items() if kind == pl.String and name not in told.columns]
     silent = silent.with_columns(pl.lit("").alias(name) for name in texts)
-    return pl.concat([known.select(owners.columns), silent.select(owners.columns).cast(owners.schema)])
+    return pl.concat([filled(owners, told, asked), silent.select(owners.columns).cast(owners.schema)])
+
+
+def filled(owners: pl.DataFrame, told: pl.DataFrame, asked: Sequence[Asked] = ()) -> pl.DataFrame:
+    """`owners` with the texts of `told` where they say none. `told` has a row at most for a `workload_id`."""
+    shared = (*_TEXTS, *(one.name for one in asked))
+    texts = told.select("workload_id", *(pl.col(name).alias(f"told_{name}") for name in shared))
+    return (
+        owners.join(texts, on="workload_id", how="left")
+        .with_columns(
+            pl.when(pl.col(name) != "").then(name).otherwise(pl.col(f"told_{name}").fill_null("")).alias(name)
+            for name in shared
+        )
+        .select(owners.columns)
+    )
 
 
 def _spelled(key: str) -> str:

@@ -143,6 +143,6 @@ class ApiSettings(BaseModel):
         default=GIB,
         ge=1024,
         description="Largest snapshot of a cluster in bytes, as it is sent (POST /api/v1/import/kubernetes). "
-        "Written with indents, ten thousand pods take some 200 MB; it is read as it comes and never held.",
+        "Written with indents, ten thousand pods take some 150 MB; it is read as it comes and never held.",
     )
     sql: SqlSettings = SqlSettings()

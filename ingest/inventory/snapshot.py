@@ -24,7 +24,7 @@ from ingest.inventory.unpacking import Unpacking
 MOST_UNPACKED_BYTES: Final = 4 * 1024**3
 """Of what a dump unpacks to; read once, never in memory as a whole."""
 MOST_KEPT_BYTES: Final = 256 * 1024**2
-"""Of what is kept of its objects until they are stored: some 150,000 pods."""
+"""Of what is kept of its objects until they are stored: some 120,000 pods."""
 _OBJECT_BYTES: Final = 500
 """What Python takes for an object beside its texts, about."""
 Kind = tuple[str, str]
