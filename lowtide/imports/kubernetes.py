@@ -29,6 +29,13 @@ _PIECE_BYTES = 1024 * 1024
 _STDIN = Path("-")
 
 
+def _is_there(file: Path) -> Path:
+    """The file, if it is one; typer would look for one that is called `-`. Raises BadParameter."""
+    if file != _STDIN and not file.is_file():
+        raise typer.BadParameter(f"there is no file {str(file)!r}")
+    return file
+
+
 def _moment(text: str | None) -> datetime | None:
     """The time that `--taken-at` says. Raises BadParameter."""
     if text is None:
@@ -47,7 +54,7 @@ def kubernetes(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", exists=True, dir_okay=False, allow_dash=True,
+            metavar="FILE", callback=_is_there,
             help="JSON of kubectl, plain or in gzip; `-` reads what comes in.",
         ),
     ],

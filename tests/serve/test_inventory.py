@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,4 +83,18 @@ def test_without_a_server(launch: Any, tmp_path: Path) -> None:
 
     server = launch.serve()
 
+    assert server.rows(QUERY) == STORED
+
+
+def test_what_comes_in_is_read(launch: Any) -> None:
+    server = launch.serve()
+    command = [sys.executable, "-m", "lowtide", "import", "kubernetes", "-", "--cluster", "fra"]
+
+    ended = subprocess.run(
+        [*command, "--data", str(server.data)], input=K3S.read_bytes(), env=dict(server.environment),
+        capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == 0, ended.stderr
+    assert b"stdin: 3 objects of cluster fra" in ended.stderr
     assert server.rows(QUERY) == STORED
