@@ -120,6 +120,22 @@ def test_refusals_of_the_store(client: Any, error: InventoryError, status: int, 
         assert answer.json()["problems"] == list(error.problems)
 
 
+def test_one_at_a_time(client: Any) -> None:
+    others: list[Any] = []
+
+    class Slow(Taking):
+        def take(self, *given: Any, **more: Any) -> InventoryReport:
+            others.append(http.post(PATH, params={"cluster": ""}, content=DUMP))
+            return super().take(*given, **more)
+
+    http = client(Slow())
+
+    assert http.post(PATH, params={"cluster": ""}, content=DUMP).status_code == 200
+    assert [one.status_code for one in others] == [409]
+    assert others[0].json()["type"] == "urn:lowtide:problem:import-runs"
+    assert others[0].headers["Retry-After"] == "10"
+
+
 def test_no_more_than_a_snapshot(client: Any) -> None:
     http = client(Taking(), max_body_bytes=2000, max_snapshot_bytes=len(DUMP))
 
