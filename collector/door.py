@@ -39,6 +39,7 @@ class Form(StrEnum):
     ZIPKIN_JSON = "zipkin.v2.json"
     JAEGER_THRIFT = "jaeger.thrift.Batch"
     JAEGER_PROTO = "jaeger.api_v2.PostSpansRequest"
+    LAMBDA = "lambda.telemetry"
     ENVOY = "envoy.service.accesslog.v3.StreamAccessLogsMessage"
 
     @property

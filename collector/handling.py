@@ -17,6 +17,7 @@ from collector.check.series import SeriesLimit
 from collector.codecs import Encoding, expected_bytes, inflate
 from collector.door import Arrival, Form
 from collector.errors import BadRequestError
+from collector.foreign.lambda_telemetry import RESOURCE_HEADER
 from collector.needs import Check, CheckResult, Look, Spool, Translate, TranslatedResult
 from collector.outcomes import spool_kind_of
 from collector.refusals import TooLargeError
@@ -284,10 +285,11 @@ class Handling:
 
 
 def _written(arrival: Arrival) -> str:
-    """How a request is written, for its digest: its media type, and its sender's own name for it if it has
-    one."""
+    """How a request is written, for its digest: its media type, its sender's own name for it if it has one,
+    and what is said beside the body."""
     key = arrival.headers.get(KEY_HEADER, "")
-    return f"{arrival.form} {key}" if key else arrival.form
+    said = arrival.headers.get(RESOURCE_HEADER, "") if arrival.form is Form.LAMBDA else ""
+    return " ".join(filter(None, [arrival.form, key, said]))
 
 
 def _is_read_slowly(form: Form) -> bool:

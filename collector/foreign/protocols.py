@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from collector.door import Arrival, Form
-from collector.foreign import envoy, jaeger_proto, jaeger_thrift, replies, zipkin
+from collector.foreign import envoy, jaeger_proto, jaeger_thrift, lambda_telemetry, replies, zipkin
 from collector.foreign.translated import Translated
 from collector.remote_write.replies import write_reply
 from collector.remote_write.translate import translate as from_remote_write
@@ -134,8 +134,15 @@ ENVOY: Final = GrpcProtocol(
     signal=Signal.LOGS,
     form=Form.ENVOY,
 )
+LAMBDA: Final = HttpProtocol(
+    name="Lambda's Telemetry API",
+    path="/lambda/telemetry",
+    signal=Signal.LOGS,
+    forms={(_JSON, ""): Form.LAMBDA, ("", ""): Form.LAMBDA},
+    reply=replies.accepted,
+)
 
-HTTP: Final = {protocol.path: protocol for protocol in (REMOTE_WRITE, ZIPKIN, JAEGER_THRIFT)}
+HTTP: Final = {protocol.path: protocol for protocol in (REMOTE_WRITE, ZIPKIN, JAEGER_THRIFT, LAMBDA)}
 GRPC: Final = {protocol.method: protocol for protocol in (JAEGER_GRPC,)}
 GRPC_STREAMS: Final = {protocol.method: protocol for protocol in (ENVOY,)}
 
@@ -154,6 +161,16 @@ def _from_write(incoming: Incoming) -> Translated:
     )  # fmt: skip
 
 
+def _from_lambda(incoming: Incoming) -> Translated:
+    limits = incoming.limits
+    return lambda_telemetry.translate(
+        incoming.body,
+        incoming.arrival.headers,
+        limit_bytes=limits.body_bytes,
+        memory_bytes=limits.memory_bytes,
+    )
+
+
 def _plain(of: Callable[..., Translated]) -> Callable[[Incoming], Translated]:
     """Of a translation that needs nothing but the body."""
     return lambda incoming: of(
@@ -170,4 +187,5 @@ _TRANSLATORS: Final[Mapping[Form, Callable[[Incoming], Translated]]] = {
     Form.JAEGER_THRIFT: _plain(jaeger_thrift.translate),
     Form.JAEGER_PROTO: _plain(jaeger_proto.translate),
     Form.ENVOY: _plain(envoy.translate),
+    Form.LAMBDA: _from_lambda,
 }
