@@ -84,15 +84,26 @@ def metrics_of_every_kind(number: int) -> bytes:
 
 
 def logs_of_every_kind(number: int) -> bytes:
-    """With a line of an access log, in Istio's own text."""
+    """With what has views of its own: a line of an access log in Istio's own text, one of Lambda's reports,
+    and an event of a pod."""
     request = ExportLogsServiceRequest.FromString(power_child.body(Signal.LOGS, number))
+    at_ns = MIDNIGHT_NS + number
     at = datetime.fromtimestamp(MIDNIGHT_NS / 10**9, UTC)
-    record = request.resource_logs[0].scope_logs[0].log_records.add(time_unix_nano=MIDNIGHT_NS + number)
-    record.body.string_value = (
+    records = request.resource_logs[0].scope_logs[0].log_records
+    records.add(time_unix_nano=at_ns).body.string_value = (
         f'[{at:%Y-%m-%dT%H:%M:%S}.000Z] "GET /cart HTTP/1.1" 200 - via_upstream - "-" 0 {number} 12 11 "-"'
         ' "curl/8" "0000" "cart:80" "10.0.0.7:8080" inbound|8080|| 127.0.0.6:41 10.0.0.7:8080 10.0.0.9:55'
         " outbound_.80_._.cart.shop.svc.cluster.local default"
     )
+    records.add(time_unix_nano=at_ns).body.string_value = (
+        f"REPORT RequestId: 00000000-0000-0000-0000-{number:012d}\tDuration: 12.34 ms\t"
+        "Billed Duration: 13 ms\tMemory Size: 128 MB\tMax Memory Used: 64 MB\t"
+    )
+    entry = request.resource_logs.add()
+    for key, text in (("k8s.object.kind", "Pod"), ("k8s.object.name", "cart-1"), ("k8s.object.uid", "u")):
+        entry.resource.attributes.add(key=key).value.string_value = text
+    event = entry.scope_logs.add().log_records.add(time_unix_nano=at_ns)
+    event.attributes.add(key="k8s.event.reason").value.string_value = "Scheduled"
     return request.SerializeToString()
 
 
@@ -319,7 +330,7 @@ def test_tokens_that_are_forgotten_are_those_of_batches_that_are_over(tables: Ca
     writer.close()
     other.close()
     with engine.session() as session:
-        assert session.value("SELECT count() FROM otel_logs") == (batches + 1) * 2 * (power_child.ITEMS + 1)
+        assert session.value("SELECT count() FROM otel_logs") == (batches + 1) * 2 * (power_child.ITEMS + 3)
 
 
 class HeldUp:
