@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,7 +117,7 @@ def test_report_lines(store: Store, rows: Rows) -> None:
 
 def test_events_of_the_telemetry_api(store: Store, rows: Rows) -> None:
     store(events()[1:3])
-    store(events()[3:], event_name="platform.report")
+    store([json.dumps(json.loads(events()[3])["record"])], event_name="platform.report")
 
     found = {row["invocation_id"][:2]: told(row) for row in rows(INVOCATIONS)}
 
