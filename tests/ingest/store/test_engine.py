@@ -98,9 +98,10 @@ def test_two_sessions_at_once(store: Engine) -> None:
 
 @pytest.mark.embedded("about files of the engine in its process")
 def test_without_room_for_what_is_inserted_an_insert_may_be_repeated(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    migrated: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("os.memfd_create")
     monkeypatch.setattr("tempfile.tempdir", "/nowhere")
-    with pytest.raises(StoreUnavailableError, match="cannot be written"):
-        session.insert_raw("otlp_logs", [], fmt="Protobuf", settings={})
+    # A session of its own: one that has inserted before has its file.
+    with migrated.session() as fresh, pytest.raises(StoreUnavailableError, match="cannot be written"):
+        fresh.insert_raw("otlp_logs", [], fmt="Protobuf", settings={})
