@@ -9,5 +9,5 @@ SELECT
         'other') AS form,
     body,
     attributes
-FROM log_records
+FROM known_records
 WHERE form != 'other' OR container IN ('istio-proxy', 'envoy')

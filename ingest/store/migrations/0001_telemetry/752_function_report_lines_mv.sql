@@ -12,5 +12,5 @@ SELECT
         position(substring(body, 1, 80), '"type":"platform.runtimeDone"') > 0, 'function_runtime',
         '') AS source,
     body
-FROM log_records
+FROM known_records
 WHERE source != ''

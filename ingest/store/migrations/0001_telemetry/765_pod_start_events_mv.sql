@@ -21,14 +21,14 @@ FROM
         tenant,
         cluster,
         attributes['k8s.event.reason'] AS reason,
-        if(attributes['k8s.namespace.name'] != '', attributes['k8s.namespace.name'], log_records.namespace) AS told_namespace,
+        if(attributes['k8s.namespace.name'] != '', attributes['k8s.namespace.name'], known_records.namespace) AS told_namespace,
         attribute('k8s.object.name') AS told_pod,
         attribute('k8s.object.uid') AS told_uid,
         extract(attribute('k8s.object.fieldpath'), '\\{([^}]*)\\}') AS told_container,
         attribute('lowtide.demo') = 'true' AS marked,
         if(reason = 'Pulled', extractGroups(body, ' in (?:(\\d{1,4})m)?(\\d{1,6}(?:\\.\\d{1,12})?)(ms|s)\\b'), []) AS pulled,
         time_ns
-    FROM log_records
+    FROM known_records
     WHERE mapContains(attributes, 'k8s.event.reason')
         AND reason IN ('Scheduled', 'Pulling', 'Pulled', 'Created', 'Started')
         AND attribute('k8s.object.kind') = 'Pod'
