@@ -63,7 +63,7 @@ def test_a_batch_takes_no_more_memory_than_it_may(spool: Spool, writer: Any, loa
     assert len(wide) < 2 * 100_000 < 100 * 100_000 < unfolded_bytes(Signal.TRACES, wide)
     fill(spool, [short, short, wide, wide, short, short])
 
-    limit = LoaderSettings().batch_memory_bytes // 512
+    limit = 1024 * 1024
     assert 2 * unfolded_bytes(Signal.TRACES, short) < limit < unfolded_bytes(Signal.TRACES, wide)
     load(spool, writer, LoaderSettings(interval_ms=0, batch_memory_bytes=limit, inserts_at_once=1))
 
