@@ -186,9 +186,10 @@ def test_what_is_not_understood_is_no_run(store: Store, rows: Rows, body: str) -
 
 
 def test_a_run_longer_than_since_1970(store: Store, rows: Rows) -> None:
+    """Busy from 1970 on, a nanosecond here. A merge may have dropped what is that old, or not yet."""
     store([reports()[2]], 1)
 
-    assert rows(ACTIVITY) == []
+    assert [row["busy_ns"] for row in rows(ACTIVITY)] in ([], [1])
 
 
 @given(
