@@ -21,7 +21,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from collector.check import series
-from collector.check.check import TimeGate, check, look, warm_up
+from collector.check.check import TimeGate, check, look
+from collector.check.check import warm_up as warm_up_check
 from collector.check.scrub import Scrubber
 from collector.door import Door, OpenDoor, Transport
 from collector.errors import CollectorError
@@ -34,6 +35,7 @@ from collector.listen import Endpoint, bound_socket, host_port
 from collector.needs import Spool
 from collector.otlp_json import request_from_json
 from collector.own import OwnRequests
+from collector.remote_write.translate import warm_up as warm_up_remote_write
 from collector.settings import CollectorSettings
 from collector.telemetry import Telemetry
 from collector.tls.gate import Tls
@@ -127,7 +129,7 @@ class OtlpServer:
         if self._started or self._stopping is not None:
             raise CollectorError("a collector starts once; make a new one")
         self._started = True
-        await asyncio.to_thread(warm_up)
+        await asyncio.to_thread(_warm_up)
         if self._settings.tenant_series:
             await asyncio.to_thread(series.warm_up)
         listen = self._settings.listen
@@ -165,3 +167,9 @@ def series_limit(settings: CollectorSettings) -> series.SeriesLimit | None:
     if not settings.tenant_series:
         return None
     return series.SeriesLimit(settings.tenant_series, memory_bytes=settings.max_repair_bytes)
+
+
+def _warm_up() -> None:
+    """What is compiled is there before the first request: compiling takes longer than senders wait."""
+    warm_up_check()
+    warm_up_remote_write()

@@ -324,10 +324,12 @@ def _there(part: T | None) -> T:
 def _prepare() -> None:
     """Import and warm up what is compiled, beside the steps that wait for the engine."""
     from collector.check import check
+    from collector.remote_write import translate
     from ingest.store import known_series, plain
 
     try:
         check.warm_up()
+        translate.warm_up()
         plain.warm_up()
         known_series.warm_up()
     except Exception:

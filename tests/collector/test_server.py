@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from collector.check.check import TimeGate
 from collector.errors import CollectorError
 from collector.listen import Endpoint, ListenError, PortInUseError, bound_socket
+from collector.remote_write import survey, write
 from collector.server import OtlpServer
 from collector.settings import CollectorSettings
 
@@ -92,6 +93,16 @@ async def test_the_gate_refuses_records_and_says_so(make_server: Any, fake_spool
     assert partial["rejectedSpans"] == "2"
     assert partial["errorMessage"]
     assert [items for _, _, _, items in fake_spool.stored] == [1]
+
+
+async def test_what_is_compiled_is_there_before_the_first_request(make_server: Any) -> None:
+    parts = (survey.load, write.load)
+    for load in parts:
+        load.cache_clear()
+
+    await make_server().start()
+
+    assert [load.cache_info().currsize for load in parts] == [1, 1]
 
 
 async def test_stop_frees_both_ports_and_may_be_repeated(make_server: Any) -> None:
