@@ -13,8 +13,10 @@ from bench.ingest import send
 from bench.requests import LOADS, WRITES, Load
 from bench.server import Server
 
-CONNECTIONS = 8
-SETTINGS = {"LOWTIDE_STORE__URL": "clickhouse://127.0.0.1:1/lowtide"}
+CONNECTIONS = 16
+"""So many that the core is never idle while some wait for their fsync."""
+SETTINGS = {"LOWTIDE_STORE__URL": "clickhouse://127.0.0.1:1/lowtide", "LOWTIDE_SERVE__FLUSH_S": "1"}
+"""A server whose store is away waits for it when it stops, half a minute by default."""
 
 
 def measure(seconds: float) -> dict[str, Any]:
