@@ -133,7 +133,7 @@ LOADS = (
         512,
         spans_400,
         "spans of 400 B: 10 resource and 10 span attributes",
-        600_000,
+        1_000_000,
     ),
     Load(
         "spans_700",
@@ -141,7 +141,7 @@ LOADS = (
         512,
         spans_700,
         "spans of 700 B: 10 resource and 15 span attributes, an event in 4",
-        300_000,
+        600_000,
     ),
     Load(
         "points",
@@ -149,10 +149,10 @@ LOADS = (
         1000,
         points,
         "metric points with 10 resource and 4 point attributes",
-        1_800_000,
+        2_500_000,
     ),
-    Load("logs", Signal.LOGS, 512, logs, "log records of 120 letters with 6 attributes", 600_000),
-    Load("spans_20", Signal.TRACES, 20, spans_400, "requests of 20 spans of 400 B", 50_000),
+    Load("logs", Signal.LOGS, 512, logs, "log records of 120 letters with 6 attributes", 1_000_000),
+    Load("spans_20", Signal.TRACES, 20, spans_400, "requests of 20 spans of 400 B", 100_000),
 )
 
 
@@ -163,7 +163,7 @@ WRITES = tuple(
         2000,
         make,
         f"samples by remote write {version}.0, ten labels a series",
-        1_200_000,
+        1_500_000,
         message,
     )
     for version, make, message in (
