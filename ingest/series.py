@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.compiled import address_of, compiled, part, routine
+from ingest.wire import eight_at, number_at
 
 Memory: TypeAlias = Any
 Numbers: TypeAlias = NDArray[np.uint64]
@@ -58,17 +59,9 @@ MARK: Final = b"lowtide.demo"
 
 @part
 def _number(memory: Memory, at: int, end: int) -> tuple[int, int]:
-    """A varint, cut to 63 bits, and where it ended."""
-    value = 0
-    shift = 0
-    while at < end and shift < 63:
-        byte = int(memory[at])
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            break
-        shift += 7
-    return value, at
+    """As `number_at`; of what is none, the end."""
+    value, at = number_at(memory, at, end)
+    return value, at if at >= 0 else end
 
 
 @part
@@ -98,27 +91,12 @@ def _mixed(state: Any, word: Any) -> Any:
     return (state ^ (state >> _SHIFT)) * _OTHER_PRIME
 
 
-@part
-def _eight(memory: Memory, at: int) -> Any:
-    """Eight bytes as one number (one load)."""
-    return (
-        np.uint64(memory[at])
-        | np.uint64(memory[at + 1]) << np.uint64(8)
-        | np.uint64(memory[at + 2]) << np.uint64(16)
-        | np.uint64(memory[at + 3]) << np.uint64(24)
-        | np.uint64(memory[at + 4]) << np.uint64(32)
-        | np.uint64(memory[at + 5]) << np.uint64(40)
-        | np.uint64(memory[at + 6]) << np.uint64(48)
-        | np.uint64(memory[at + 7]) << np.uint64(56)
-    )
-
-
 @routine
 def _hashed(state: Any, memory: Memory, at: int, end: int, field: int) -> Any:
     """The state after the bytes of a field, their number and the field's."""
     state = _mixed(state, np.uint64(end - at) | np.uint64(field) << _FIELD_SHIFT)
     while end - at >= 8:
-        state = _mixed(state, _eight(memory, at))
+        state = _mixed(state, eight_at(memory, at))
         at += 8
     word = np.uint64(0)
     shift = 0
@@ -206,7 +184,7 @@ def _point(memory: Memory, at: int, end: int, attributes: int, state: Any) -> tu
         if number == attributes:
             state = _hashed(state, memory, start, stop, number)
         elif number == _TIME and at - before == 9:
-            day = int(_eight(memory, before + 1) // _NS_PER_DAY)
+            day = int(eight_at(memory, before + 1) // _NS_PER_DAY)
     return (state ^ (state >> _SHIFT)) | _ONE, day
 
 

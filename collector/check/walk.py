@@ -6,9 +6,8 @@ own. It repairs nothing: a request without a flag is stored byte for byte, any f
 So in doubt it flags. What the database misreads must be flagged here: an empty packed field fails the whole
 batch, a string given twice becomes an empty one, and a sender must not be able to stop the loader.
 
-Traps: the constants must stay with the walk in this one file, however long it is, because the machine code on
-disk is renewed when this file changes and not when another one does; and every read of the memory must follow
-a comparison with an end that lies no further than the memory's own, since nothing else checks it.
+The trap: every read of the memory must follow a comparison with an end that lies no further than the memory's
+own, since nothing else checks it.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.compiled import address_of, compiled, part
+from ingest.wire import eight_at
 
 # Flags of the verdict. The first four end the walk at once, so that its count is not complete.
 MALFORMED: Final = 1  # not protobuf: truncated, overrun, or a number that does not end
@@ -113,21 +113,6 @@ SIGNATURE: Final = (
 
 
 @part
-def _eight(memory: Memory, at: int) -> Any:
-    """Eight bytes as one number (one load); the caller has made sure that they are there."""
-    return (
-        np.uint64(memory[at])
-        | np.uint64(memory[at + 1]) << np.uint64(8)
-        | np.uint64(memory[at + 2]) << np.uint64(16)
-        | np.uint64(memory[at + 3]) << np.uint64(24)
-        | np.uint64(memory[at + 4]) << np.uint64(32)
-        | np.uint64(memory[at + 5]) << np.uint64(40)
-        | np.uint64(memory[at + 6]) << np.uint64(48)
-        | np.uint64(memory[at + 7]) << np.uint64(56)
-    )
-
-
-@part
 def _number(memory: Memory, at: int, end: int) -> tuple[Any, int]:
     """A varint and where it ended."""
     value = _NOTHING
@@ -182,7 +167,7 @@ def _multibyte_ends(memory: Memory, at: int, end: int) -> int:
 @part
 def _is_utf8(memory: Memory, at: int, end: int) -> bool:
     while at < end:
-        if end - at >= 8 and _eight(memory, at) & _HIGH_BITS == _NOTHING:
+        if end - at >= 8 and eight_at(memory, at) & _HIGH_BITS == _NOTHING:
             at += 8
             continue
         if memory[at] < 0x80:
@@ -200,12 +185,12 @@ def _is_text(memory: Memory, at: int, end: int) -> bool:
     begins before it: those bytes are the request's own, and are shifted out.
     """
     while end - at >= 8:
-        if _eight(memory, at) & _HIGH_BITS != _NOTHING:
+        if eight_at(memory, at) & _HIGH_BITS != _NOTHING:
             return _is_utf8(memory, at, end)
         at += 8
     if at == end:
         return True
-    if end >= 8 and (_eight(memory, end - 8) >> np.uint64(64 - 8 * (end - at))) & _HIGH_BITS == _NOTHING:
+    if end >= 8 and (eight_at(memory, end - 8) >> np.uint64(64 - 8 * (end - at))) & _HIGH_BITS == _NOTHING:
         return True
     return _is_utf8(memory, at, end)
 
@@ -215,9 +200,9 @@ def _is_id(memory: Memory, at: int, size: int, wanted: int) -> bool:
     """Whether this is an id of the wanted length that is not all zero."""
     if size != wanted:
         return False
-    bits = _eight(memory, at)
+    bits = eight_at(memory, at)
     if size == 16:
-        bits |= _eight(memory, at + 8)
+        bits |= eight_at(memory, at + 8)
     return bool(bits != _NOTHING)
 
 
@@ -426,9 +411,9 @@ def walk(  # noqa: C901 - one loop over one stack; the rest is in the parts abov
         elif wire == FIXED64:
             if end - at >= 8:
                 if kind == FIRST_TIME:
-                    first = _eight(memory, at)
+                    first = eight_at(memory, at)
                 elif kind == SECOND_TIME:
-                    second = _eight(memory, at)
+                    second = eight_at(memory, at)
                 at += 8
             else:
                 at = -MALFORMED

@@ -19,12 +19,12 @@ from collector.remote_write.wire import (
     TOO_WIDE,
     Int,
     Memory,
-    read_eight,
     read_field,
     read_signed,
     read_zigzag,
 )
 from ingest.compiled import part, routine
+from ingest.wire import eight_at
 
 # A native histogram, unfolded.
 COUNT, TOTAL, SCALE, ZERO_WIDTH, ZEROS, TIME, START, _HINT, CUSTOM_AT, CUSTOM_COUNT = range(10)
@@ -89,7 +89,7 @@ def _values(memory: Memory, at: Int, end: Int, found: Memory, side: Int, is_floa
         if is_float:
             if end - at < 8:
                 return -MALFORMED
-            value = _whole(read_eight(memory, at))
+            value = _whole(eight_at(memory, at))
             if value < 0:
                 return -NOT_WHOLE
             at += 8
@@ -138,10 +138,10 @@ def _unfold(found: Memory, side: Int) -> Int:
 def _increase(memory: Memory, at: Int, count: Int) -> bool:
     """Whether bounds are in order, without NaN and infinity at the end, as Prometheus wants them."""
     for place in range(count):
-        bound = np.uint64(read_eight(memory, at + 8 * place)).view(np.float64)
+        bound = np.uint64(eight_at(memory, at + 8 * place)).view(np.float64)
         if not bound < np.inf:
             return False
-        if place > 0 and not np.uint64(read_eight(memory, at + 8 * place - 8)).view(np.float64) < bound:
+        if place > 0 and not np.uint64(eight_at(memory, at + 8 * place - 8)).view(np.float64) < bound:
             return False
     return True
 
@@ -162,14 +162,14 @@ def read_histogram(memory: Memory, at: Int, end: Int, found: Memory) -> Int:  # 
             found[COUNT if number == 1 else ZEROS] = whole = read_signed(memory, start, stop)
             fault = 0 if whole >= 0 else -BAD_BUCKETS
         elif number in (2, 7) and wire == 1:
-            found[COUNT if number == 2 else ZEROS] = whole = _whole(read_eight(memory, start))
+            found[COUNT if number == 2 else ZEROS] = whole = _whole(eight_at(memory, start))
             fault = 0 if whole >= 0 else -NOT_WHOLE
         elif number == 3 and wire == 1:
-            found[TOTAL] = np.int64(read_eight(memory, start))
+            found[TOTAL] = np.int64(eight_at(memory, start))
         elif number == 4 and wire == 0:
             found[SCALE] = read_zigzag(memory, start, stop)[0]
         elif number == 5 and wire == 1:
-            found[ZERO_WIDTH] = np.int64(read_eight(memory, start))
+            found[ZERO_WIDTH] = np.int64(eight_at(memory, start))
         elif number in (8, 11) and wire == 2:
             fault = _span(memory, start, stop, found, 1 if number == 8 else 0)
         elif number in (9, 12) and wire in (0, 2):

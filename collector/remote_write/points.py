@@ -32,12 +32,12 @@ from collector.remote_write.wire import (
     Int,
     Memory,
     own_label,
-    read_eight,
     read_field,
     read_labels,
     read_signed,
 )
 from ingest.compiled import part, routine
+from ingest.wire import eight_at
 
 STALE: Final = np.uint64(0x7FF0000000000002)
 NO_VALUE: Final = 1  # OTLP's DataPointFlags
@@ -156,7 +156,7 @@ def _is_hex(memory: Memory, at: Int, size: Int) -> bool:
 @part
 def _id_field(memory: Memory, at: Int, size: Int, value_at: Int, value_size: Int) -> Int:
     """Which field of an exemplar a label is: 5 its trace id, 4 its span id; 7 for others."""
-    if size == 8 and value_size == 32 and read_eight(memory, at) == _TRACE_ID:
+    if size == 8 and value_size == 32 and eight_at(memory, at) == _TRACE_ID:
         return 5 if _is_hex(memory, value_at, 32) else 7
     if size == 7 and value_size == 16:
         same = True
@@ -177,7 +177,7 @@ def _put_exemplar(
     while at < end:
         inner, wire, start, stop, at = read_field(memory, at, end)
         if inner == 2 and wire == 1:
-            value = read_eight(memory, start)
+            value = eight_at(memory, start)
         elif inner == 3 and wire == 0:
             time_ms = read_signed(memory, start, stop)
     written = to
@@ -288,7 +288,7 @@ def _put_sample(
     while at < end:
         inner, _, start, stop, at = read_field(memory, at, end)
         if inner == 1:
-            value = read_eight(memory, start)
+            value = eight_at(memory, start)
         elif inner == 2:
             time_ms = read_signed(memory, start, stop)
         elif inner == 3:

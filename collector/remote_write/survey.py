@@ -64,12 +64,12 @@ from collector.remote_write.wire import (
     mixed,
     order_of,
     own_label,
-    read_eight,
     read_field,
     read_labels,
     read_signed,
 )
 from ingest.compiled import address_of, compiled, part, routine
+from ingest.wire import eight_at
 
 Count: TypeAlias = Callable[[Body, int], tuple[int, int, int]]
 Survey: TypeAlias = Callable[
@@ -137,9 +137,9 @@ def _kind_of(memory: Memory, type_of_metric: Int, name_at: Int, name_size: Int) 
     if name_size > 4 and memory[end - 4] == 0x5F:
         is_sum = memory[end - 3] == 0x73 and memory[end - 2] == 0x75 and memory[end - 1] == 0x6D
         return SUM if is_sum else GAUGE
-    if name_size > 7 and read_eight(memory, end - 8) & np.uint64(0xFFFFFFFFFFFFFF00) == _BUCKET:
+    if name_size > 7 and eight_at(memory, end - 8) & np.uint64(0xFFFFFFFFFFFFFF00) == _BUCKET:
         return SUM
-    return SUM if name_size > 6 and read_eight(memory, end - 8) >> np.uint64(16) == _COUNTED else GAUGE
+    return SUM if name_size > 6 and eight_at(memory, end - 8) >> np.uint64(16) == _COUNTED else GAUGE
 
 
 @part

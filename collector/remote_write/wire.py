@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.compiled import part, routine
+from ingest.wire import eight_at, varint_at
 
 MAX_LABELS: Final = 128
 """Of a series or an exemplar."""
@@ -60,35 +61,11 @@ Body: TypeAlias = NDArray[np.uint8]
 
 
 @part
-def read_eight(memory: Memory, at: Int) -> Any:
-    """Eight bytes as one number (one load); the caller has made sure that they are there."""
-    return (
-        np.uint64(memory[at])
-        | np.uint64(memory[at + 1]) << np.uint64(8)
-        | np.uint64(memory[at + 2]) << np.uint64(16)
-        | np.uint64(memory[at + 3]) << np.uint64(24)
-        | np.uint64(memory[at + 4]) << np.uint64(32)
-        | np.uint64(memory[at + 5]) << np.uint64(40)
-        | np.uint64(memory[at + 6]) << np.uint64(48)
-        | np.uint64(memory[at + 7]) << np.uint64(56)
-    )
-
-
-@part
 def read_number(memory: Memory, at: Int, end: Int) -> tuple[Any, Int]:
     """A varint and where it ended; negative if it does not."""
     if at < end and memory[at] < 0x80:
         return np.uint64(memory[at]), at + 1
-    value = NOTHING
-    shift = 0
-    while at < end and shift < 70:
-        byte = np.int64(memory[at])
-        at += 1
-        value |= np.uint64(byte & 0x7F) << np.uint64(shift)
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    return NOTHING, -1
+    return varint_at(memory, at, end)
 
 
 @routine
@@ -153,12 +130,12 @@ def is_text(memory: Memory, at: Int, end: Int) -> bool:
     """Whether the bytes are UTF-8. ASCII is settled eight at a time, and for a short rest with one read that
     begins before it: those bytes are the request's own, and are shifted out."""
     while end - at >= 8:
-        if read_eight(memory, at) & _HIGH_BITS != NOTHING:
+        if eight_at(memory, at) & _HIGH_BITS != NOTHING:
             return _is_utf8(memory, at, end)
         at += 8
     if at == end:
         return True
-    if end >= 8 and (read_eight(memory, end - 8) >> np.uint64(64 - 8 * (end - at))) & _HIGH_BITS == NOTHING:
+    if end >= 8 and (eight_at(memory, end - 8) >> np.uint64(64 - 8 * (end - at))) & _HIGH_BITS == NOTHING:
         return True
     return _is_utf8(memory, at, end)
 
@@ -178,7 +155,7 @@ def hashed(state: Any, memory: Memory, at: Int, size: Int, seed: Any) -> Any:
     """The state with these bytes in it, and how many they are."""
     state = mixed(state, np.uint64(size), seed)
     while size >= 8:
-        state = mixed(state, read_eight(memory, at), seed)
+        state = mixed(state, eight_at(memory, at), seed)
         at += 8
         size -= 8
     word = NOTHING
@@ -351,7 +328,7 @@ def own_label(memory: Memory, at: Int, size: Int) -> Int:
     """Which of the labels this is that are no attributes: 1 the name, 2 the job, 3 the instance; 0 for
     others."""
     if size == 8:
-        word = read_eight(memory, at)
+        word = eight_at(memory, at)
         return 1 if word == _NAME else (3 if word == _INSTANCE else 0)
     is_job = size == 3 and memory[at] == 0x6A and memory[at + 1] == 0x6F and memory[at + 2] == 0x62
     return 2 if is_job else 0

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from ingest.compiled import address_of, compiled, part
 from ingest.signals import Signal
 from ingest.store.known_series import NOTHING, Looked
+from ingest.wire import varint_at
 
 KEYS: Final = 1000
 """A field `string` that no message of OTLP has, nor is to have."""
@@ -162,27 +163,12 @@ def _load() -> Rewrite:
 
 
 @part
-def _number(memory: Memory, at: int, end: int) -> tuple[Any, int]:
-    """A varint and where it ended."""
-    value = np.uint64(0)
-    shift = 0
-    while at < end and shift < 70:
-        byte = int(memory[at])
-        at += 1
-        value |= np.uint64(byte & 0x7F) << np.uint64(shift)
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    return np.uint64(0), _FAILED
-
-
-@part
 def _size(memory: Memory, at: int, end: int) -> tuple[Any, int]:
     """A length that fits before `end`, and where what it is of begins."""
     if at < end and memory[at] < 0x80:
         size, at = np.int64(memory[at]), at + 1
     else:
-        number, at = _number(memory, at, end)
+        number, at = varint_at(memory, at, end)
         if at < 0 or number > np.uint64(end):
             return np.int64(0), _FAILED
         size = np.int64(number)
@@ -254,7 +240,7 @@ def _read_value(memory: Memory, at: int, end: int) -> tuple[int, int, int, Any]:
         return (kind if at + size == end else _FAILED), at, size, np.uint64(0)
     if kind not in (_INT, _BOOL):
         return _FAILED, at, 0, np.uint64(0)
-    number, at = _number(memory, at + 1, end)
+    number, at = varint_at(memory, at + 1, end)
     if at != end:
         return _FAILED, at, 0, number
     if kind == _BOOL:
@@ -332,7 +318,7 @@ def _put_lists(keys: Memory, keys_to: int, values: Memory, values_to: int, out: 
 def _skip(memory: Memory, wire: Any, at: int, end: int) -> int:
     """Where a field without a length ends."""
     if wire == 0:
-        return _number(memory, at, end)[1]
+        return varint_at(memory, at, end)[1]
     at += 8 if wire == 1 else 4
     return at if wire in (1, 5) and at <= end else _FAILED
 
@@ -408,7 +394,7 @@ def _rewrite(
             top -= 1
             continue
         start = at
-        tag, at = _number(memory, at, end)
+        tag, at = varint_at(memory, at, end)
         if at < 0:
             return _FAILED
         wire = np.int64(tag & np.uint64(7))

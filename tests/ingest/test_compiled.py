@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,9 +16,11 @@ from numba.core import caching, config
 from numba.core.errors import TypingError
 from structlog.testing import capture_logs
 
+import ingest.compiled
 from ingest.compiled import compiled
 
 SIGNATURE = "int64(int64)"
+INGEST = Path(ingest.compiled.__file__).parent
 
 
 @pytest.fixture
@@ -64,6 +67,19 @@ def test_machine_code_is_kept_beside_the_source(twice: Callable[[int], int]) -> 
     assert logs == []
 
 
+def _run(folder: Path, module: str) -> str:
+    """What importing a module of the folder prints, in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, "-B", "-c", f"import {module}"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return run.stdout.strip()
+
+
 @pytest.mark.usefixtures("no_other_cache")
 def test_machine_code_is_made_anew_when_another_file_of_the_folder_changed(tmp_path: Path) -> None:
     """`scale` is compiled into `scaled`, whose own file stays as it is."""
@@ -79,15 +95,29 @@ def test_machine_code_is_made_anew_when_another_file_of_the_folder_changed(tmp_p
         (package / "scale.py").write_text(
             f"from ingest.compiled import part\n\n\n@part\ndef scale(number):\n    return number * {factor}\n"
         )
-        run = subprocess.run(
-            [sys.executable, "-B", "-c", "import scales.scaled"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert run.stdout.split() == [str(21 * factor)]
+        assert _run(tmp_path, "scales.scaled") == str(21 * factor)
+
+
+@pytest.mark.usefixtures("no_other_cache")
+def test_machine_code_of_another_folder_is_made_anew_when_a_step_of_ingest_changed(tmp_path: Path) -> None:
+    """As the collector's walks are made of those of `ingest.wire`."""
+    ingest, collector = tmp_path / "ingest", tmp_path / "collecting"
+    for package in (ingest, collector):
+        package.mkdir()
+        (package / "__init__.py").touch()
+    for name in ("compiled.py", "wire.py"):
+        shutil.copy(INGEST / name, ingest)
+    (collector / "walk.py").write_text(
+        "from ingest.compiled import address_of, compiled\nfrom ingest.wire import varint_at\n\n\n"
+        "def walk(body):\n    return int(varint_at(address_of(body), 0, len(body))[0])\n\n\n"
+        "print(compiled(\"int64(Bytes(uint8, 1, 'C'))\", walk)(bytes((0xC1, 0x01))))\n"
+    )
+    assert _run(tmp_path, "collecting.walk") == str(0xC1)
+    wire = (ingest / "wire.py").read_text()
+    assert wire.count("byte & 0x7F") == 2
+    (ingest / "wire.py").write_text(wire.replace("byte & 0x7F", "byte & 0x3F"))
+    assert _run(tmp_path, "collecting.walk") == str(0x81)
+    assert len(list((collector / "__pycache__").glob("*.nbi"))) == 1
 
 
 @pytest.mark.usefixtures("no_other_cache")
