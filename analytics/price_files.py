@@ -15,7 +15,7 @@ from typing import Final
 from analytics.errors import PriceBookError
 from analytics.price_entries import Dated, Plan, PriceEntry
 from analytics.prices import Listing, PriceBook
-from analytics.yaml_lines import Items, Node, Problem, Table, YamlError, checked, once, read_yaml
+from ingest.yaml_lines import Items, Node, Problem, Table, YamlError, checked, once, read_yaml
 
 _LISTS: Final[Mapping[str, type[Dated]]] = {"entries": PriceEntry, "plans": Plan}
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from analytics.ownership.globs import covers
-from analytics.yaml_lines import Items, Problem, Table, YamlError, checked, read_yaml
+from ingest.yaml_lines import Items, Problem, Table, YamlError, checked, read_yaml
 
 SAID: Final = ("team", "application", "environment", "cost_centre")
 """What a rule may say of a workload."""

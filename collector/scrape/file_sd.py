@@ -1,5 +1,6 @@
 """Targets from files, as Prometheus reads them with `file_sd_configs`: lists of `targets` and `labels`, in
-JSON or YAML. `collector.scrape.scraper` looks again and again.
+JSON or YAML. `collector.scrape.scraper` looks again and again. In YAML a number is the text that stands
+there, as in Prometheus.
 
 The trap: a file is written while we look, or by somebody who made a mistake. A file that cannot be read keeps
 its last good targets; one that is gone has none.
@@ -12,16 +13,14 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import structlog
-import yaml
 
 from collector.scrape.targets import Group, checked_group
+from ingest.yaml_lines import MAX_BYTES, YamlError, plain, read_yaml
 
 log = structlog.get_logger(__name__)
-
-MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 
 
 class TargetFileError(Exception):
@@ -70,14 +69,16 @@ class TargetFiles:
 def read_groups(path: Path) -> tuple[Group, ...]:
     """The groups of targets in a file. Raises OSError or TargetFileError."""
     with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise TargetFileError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB")
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise TargetFileError(f"{path} is larger than {MAX_BYTES >> 20} MiB; share it out to several files")
     try:
-        found = json.loads(data) if path.suffix == ".json" else yaml.safe_load(data)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        # One line: the parser's own words have the place in the file.
-        raise TargetFileError(f"{path}: {' '.join(str(error).split())}") from error
+        text = data.decode("utf-8-sig")
+        found = json.loads(text) if path.suffix == ".json" else plain(read_yaml(text, str(path)))
+    except YamlError as error:
+        raise TargetFileError(str(error.problems[0])) from error
+    except (ValueError, RecursionError) as error:
+        raise TargetFileError(f"{path}: {error}") from error
     if found is None:
         raise TargetFileError(f"{path} is empty, as files are while they are written; [] means no targets")
     if not isinstance(found, list):

@@ -56,17 +56,26 @@ def test_both_notations_say_the_same(tmp_path: Path, name: str, text: str) -> No
     assert read_groups(file) == (Group(("a:1", "b:2"), {"site": "one"}), Group((), {}))
 
 
+def test_a_number_in_yaml_is_the_text_that_stands_there(tmp_path: Path) -> None:
+    file = tmp_path / "t.yml"
+    file.write_text("- targets: ['a:1']\n  labels: {port: 0x1F, version: 1.10, on: yes}\n")
+    assert read_groups(file) == (Group(("a:1",), {"port": "0x1F", "version": "1.10", "on": "yes"}),)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
         ("t.json", '[{"targets": ["a:1"', r"t\.json: .*line 1"),
-        ("t.yml", "- targets: [a\n- b: {", r"t\.yml: .*line 2"),
+        ("t.yml", "- targets: [a\n- b: {", r"t\.yml:2: "),
+        ("t.yml", "- targets: [a]\n- &one\n  targets: [b]", r"t\.yml:2: anchors are not read here"),
+        ("t.yml", "- targets: [a]\n  targets: [b]", r"t\.yml:2: targets is given twice"),
         ("t.yml", "targets: [a]", "must be a list"),
         ("t.yml", "", "is empty"),
         ("t.yml", "- [a]", "entry 1: must be a table"),
         ("t.yml", "- target: [a]", "entry 1: must be a table"),
         ("t.yml", "- targets: [a]\n- targets: a", "entry 2, targets"),
-        ("t.yml", "- targets: [a]\n  labels: {port: 1}", "entry 1, labels: .*quotes"),
+        ("t.yml", "- targets: [a]\n  labels: {port: }", "entry 1, labels: .*texts"),
+        ("t.json", '[{"targets": ["a"], "labels": {"port": 1}}]', "entry 1, labels: .*quotes"),
         ("t.yml", "- targets: ['http://a']", "entry 1: 'http://a' is no host:port"),
         ("t.yml", "- targets: [a]\n  labels: {a-b: c}", "no name of a label"),
         ("t.yml", "- targets: [a]\n  labels: {__scheme__: ftp}", "ftp"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from analytics.yaml_lines import Items, Problem, Scalar, Table, YamlError, checked, plain, read_yaml
+from ingest.yaml_lines import Items, Problem, Scalar, Table, YamlError, checked, plain, read_yaml
 
 TEXT = """\
 name: first      # a comment
