@@ -10,10 +10,10 @@ A point of a series that the store knows leaves its attributes behind altogether
 instead (`ingest.store.known_series`).
 
 The request keeps its shape; a message's plain attributes move into its fields `KEYS` and `VALUES`, behind its
-others, in their order and with `SEPARATOR` between them. A record gets its length as it was sent as field
-`SIZE`, for the volumes by sender. Lengths on the way to them are written with four bytes each, since they are
-known only afterwards. The trap: nothing may get lost. What is not understood is copied, and a request that
-cannot be walked is returned as it came.
+others, in their order and with a separator between them (`ingest.store.plain_pairs`). A record gets its
+length as it was sent as field `SIZE`, for the volumes by sender. Lengths on the way to them are written with
+four bytes each, since they are known only afterwards. The trap: nothing may get lost. What is not understood
+is copied, and a request that cannot be walked is returned as it came.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from ingest.compiled import address_of, compiled, part
 from ingest.signals import Signal
 from ingest.store.known_series import NOTHING, Looked
+from ingest.store.plain_pairs import FAILED, copy, list_pair, put_varint, size_at
 from ingest.wire import varint_at
 
 KEYS: Final = 1000
@@ -41,9 +42,6 @@ FINGERPRINT: Final = 1003
 """A field `fixed64`, likewise, of the points of gauges and sums."""
 KNOWN_FINGERPRINT: Final = 1004
 """Instead of it, of a point whose attributes were left behind."""
-SEPARATOR: Final = 0x1F
-"""Between keys and between values. An attribute that has it is left as it is, and so is one without a key: a
-message without keys has no plain attributes."""
 MAX_BYTES: Final = 1 << 26
 """Longer requests are left alone: what is written may be four times as long, and its lengths must fit."""
 
@@ -64,16 +62,6 @@ _KEYS_GROWTH, _VALUES_GROWTH = 1, 2
 """Likewise the keys and values of a message, beside its own length: a number has twenty digits at most, and
 takes ten bytes or more then."""
 _ATTRIBUTES: Final = -1
-_FAILED: Final = -1
-
-# Values of an attribute, by the tag before them.
-_STRING: Final = 0x0A
-_BOOL: Final = 0x10
-_INT: Final = 0x18
-_NEGATIVE: Final = 0x19  # an _INT below zero
-_TRUE: Final = int.from_bytes(b"true", "little")
-_FALSE: Final = int.from_bytes(b"false", "little")
-_MINUS: Final = ord("-")
 
 Memory: TypeAlias = Any
 Bytes: TypeAlias = NDArray[np.uint8]
@@ -128,7 +116,7 @@ def plain(signal: Signal, body: bytes, points: Looked = NOTHING) -> bytes:
         np.empty(size, np.uint8) for size in (room, _KEYS_GROWTH * len(body), _VALUES_GROWTH * len(body))
     )
     size = _load()(body, _table(signal), points.fingerprints, points.known, written, keys, values)
-    return body if size == _FAILED else written[:size].tobytes()
+    return body if size == FAILED else written[:size].tobytes()
 
 
 def warm_up() -> None:
@@ -163,155 +151,12 @@ def _load() -> Rewrite:
 
 
 @part
-def _size(memory: Memory, at: int, end: int) -> tuple[Any, int]:
-    """A length that fits before `end`, and where what it is of begins."""
-    if at < end and memory[at] < 0x80:
-        size, at = np.int64(memory[at]), at + 1
-    else:
-        number, at = varint_at(memory, at, end)
-        if at < 0 or number > np.uint64(end):
-            return np.int64(0), _FAILED
-        size = np.int64(number)
-    return (size, at) if size <= end - at else (np.int64(0), _FAILED)
-
-
-@part
-def _copy(memory: Memory, at: int, end: int, out: Memory, to: int) -> int:
-    for place in range(end - at):
-        out[to + place] = memory[at + place]
-    return to + end - at
-
-
-@part
-def _put(out: Memory, to: int, number: int) -> int:
-    """Write a varint."""
-    while number > 0x7F:
-        out[to] = number & 0x7F | 0x80
-        number >>= 7
-        to += 1
-    out[to] = number
-    return to + 1
-
-
-@part
-def _varint_bytes(number: int) -> int:
-    size = 1
-    while number > 0x7F:
-        number >>= 7
-        size += 1
-    return size
-
-
-@part
-def _decimal_bytes(magnitude: Any) -> int:
-    size = 1
-    while magnitude > np.uint64(9):
-        magnitude //= np.uint64(10)
-        size += 1
-    return size
-
-
-@part
-def _put_decimal(out: Memory, to: int, magnitude: Any, size: int) -> int:
-    for place in range(to + size - 1, to - 1, -1):
-        rest = magnitude // np.uint64(10)
-        out[place] = 48 + np.int64(magnitude - rest * np.uint64(10))
-        magnitude = rest
-    return to + size
-
-
-@part
-def _put_word(out: Memory, to: int, word: int, size: int) -> int:
-    """Write up to eight characters, given as one number."""
-    for place in range(size):
-        out[to + place] = word >> (8 * place) & 0xFF
-    return to + size
-
-
-@part
-def _read_value(memory: Memory, at: int, end: int) -> tuple[int, int, int, Any]:
-    """What an AnyValue holds: its kind (`_FAILED`: not a plain one), where text begins, how many characters
-    it takes as text, and the magnitude of a number."""
-    if at == end:
-        return _STRING, at, 0, np.uint64(0)
-    kind = int(memory[at])
-    if kind == _STRING:
-        size, at = _size(memory, at + 1, end)
-        return (kind if at + size == end else _FAILED), at, size, np.uint64(0)
-    if kind not in (_INT, _BOOL):
-        return _FAILED, at, 0, np.uint64(0)
-    number, at = varint_at(memory, at + 1, end)
-    if at != end:
-        return _FAILED, at, 0, number
-    if kind == _BOOL:
-        return kind, at, 4 if number else 5, number
-    if number >> np.uint64(63):
-        number = ~number + np.uint64(1)
-        return _NEGATIVE, at, 1 + _decimal_bytes(number), number
-    return kind, at, _decimal_bytes(number), number
-
-
-@part
-def _put_value(memory: Memory, kind: int, at: int, size: int, number: Any, out: Memory, to: int) -> int:
-    """Write as text what `_read_value` has found; fails if the separator is in it."""
-    if kind == _STRING:
-        return _put_item(memory, at, at + size, out, to)
-    if kind == _BOOL:
-        return _put_word(out, to, _TRUE if number else _FALSE, size)
-    if kind == _NEGATIVE:
-        out[to] = _MINUS
-        return _put_decimal(out, to + 1, number, size - 1)
-    return _put_decimal(out, to, number, size)
-
-
-@part
-def _put_item(memory: Memory, at: int, end: int, out: Memory, to: int) -> int:
-    """Copy; fails if the separator is in it."""
-    has_separator = False
-    for place in range(end - at):
-        byte = memory[at + place]
-        has_separator |= byte == SEPARATOR
-        out[to + place] = byte
-    return _FAILED if has_separator else to + end - at
-
-
-@part
-def _list_pair(
-    memory: Memory, at: int, end: int, keys: Memory, keys_to: int, values: Memory, values_to: int
-) -> tuple[int, int]:
-    """Write the attribute that lies there behind the keys and the values there are; where these end then,
-    the first `_FAILED` if it is not a plain one."""
-    if at == end or memory[at] != 0x0A:
-        return _FAILED, values_to
-    key_size, key_at = _size(memory, at + 1, end)
-    if key_at < 0 or key_size == 0:
-        return _FAILED, values_to
-    at = key_at + key_size
-    if at < end:
-        if memory[at] != 0x12:
-            return _FAILED, values_to
-        whole, at = _size(memory, at + 1, end)
-        if at < 0 or at + whole != end:
-            return _FAILED, values_to
-    kind, at, size, number = _read_value(memory, at, end)
-    if kind == _FAILED:
-        return _FAILED, values_to
-    if keys_to:
-        keys[keys_to] = values[values_to] = SEPARATOR
-        keys_to += 1
-        values_to += 1
-    keys_to = _put_item(memory, key_at, key_at + key_size, keys, keys_to)
-    values_to = _put_value(memory, kind, at, size, number, values, values_to)
-    return (keys_to if values_to >= 0 else _FAILED), values_to
-
-
-@part
 def _put_lists(keys: Memory, keys_to: int, values: Memory, values_to: int, out: Memory, to: int) -> int:
-    """Write what `_list_pair` has found of a message, if there is any."""
+    """Write what `list_pair` has found of a message, if there is any."""
     if keys_to == 0:
         return to
-    to = _copy(keys, 0, keys_to, out, _put(out, _put(out, to, KEYS << 3 | 2), keys_to))
-    return _copy(values, 0, values_to, out, _put(out, _put(out, to, VALUES << 3 | 2), values_to))
+    to = copy(keys, 0, keys_to, out, put_varint(out, put_varint(out, to, KEYS << 3 | 2), keys_to))
+    return copy(values, 0, values_to, out, put_varint(out, put_varint(out, to, VALUES << 3 | 2), values_to))
 
 
 @part
@@ -320,7 +165,7 @@ def _skip(memory: Memory, wire: Any, at: int, end: int) -> int:
     if wire == 0:
         return varint_at(memory, at, end)[1]
     at += 8 if wire == 1 else 4
-    return at if wire in (1, 5) and at <= end else _FAILED
+    return at if wire in (1, 5) and at <= end else FAILED
 
 
 @part
@@ -334,7 +179,7 @@ def _put_length(out: Memory, at: int, to: int) -> None:
 @part
 def _put_size(out: Memory, to: int, record: int, size: int) -> int:
     """The length of a record as it was sent."""
-    return _put(out, _put(out, to, SIZE << 3), size) if record else to
+    return put_varint(out, put_varint(out, to, SIZE << 3), size) if record else to
 
 
 @part
@@ -345,7 +190,7 @@ def _put_fingerprint(
     if record != _POINT or point > count:
         return to
     fingerprint = fingerprints[point - 1]
-    to = _put(out, to, (KNOWN_FINGERPRINT if is_known else FINGERPRINT) << 3 | 1)
+    to = put_varint(out, to, (KNOWN_FINGERPRINT if is_known else FINGERPRINT) << 3 | 1)
     for place in range(8):
         out[to + place] = fingerprint >> np.uint64(8 * place) & np.uint64(0xFF)
     return to + 8
@@ -360,7 +205,7 @@ def _rewrite(
     keys_of_message: Bytes,
     values_of_message: Bytes,
 ) -> int:
-    """How many bytes were written; `_FAILED` if the body cannot be walked. There is room for `_GROWTH` times
+    """How many bytes were written; `FAILED` if the body cannot be walked. There is room for `_GROWTH` times
     its length and all fingerprints, and for the keys and values of one message."""
     memory = address_of(body)
     meaning = address_of(table)
@@ -396,21 +241,21 @@ def _rewrite(
         start = at
         tag, at = varint_at(memory, at, end)
         if at < 0:
-            return _FAILED
+            return FAILED
         wire = np.int64(tag & np.uint64(7))
         if wire != 2:
             at = _skip(memory, wire, at, end)
             if at < 0:
-                return _FAILED
-            to = _copy(memory, start, at, out, to)
+                return FAILED
+            to = copy(memory, start, at, out, to)
             continue
-        size, content = _size(memory, at, end)
+        size, content = size_at(memory, at, end)
         if content < 0:
-            return _FAILED
+            return FAILED
         number = tag >> np.uint64(3)
         what = meaning[messages[top] * _ROW + np.int64(number)] if number < np.uint64(_FIELDS) else 0
         if what > 0:
-            to = _copy(memory, start, at, out, to)
+            to = copy(memory, start, at, out, to)
             top += 1
             begins[top], ends[top], messages[top], lengths[top] = content, content + size, what, to
             to += _LENGTH_BYTES
@@ -424,8 +269,8 @@ def _rewrite(
         if what == _ATTRIBUTES:
             if leaves:
                 continue
-            keys_after, values_after = _list_pair(memory, content, at, keys, keys_to, values, values_to)
+            keys_after, values_after = list_pair(memory, content, at, keys, keys_to, values, values_to)
             if keys_after >= 0:
                 keys_to, values_to = keys_after, values_after
                 continue
-        to = _copy(memory, start, at, out, to)
+        to = copy(memory, start, at, out, to)

@@ -17,7 +17,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from ingest.signals import Signal
 from ingest.store import plain as module
-from ingest.store.plain import KEYS, SEPARATOR, SIZE, VALUES, plain
+from ingest.store.plain import KEYS, SIZE, VALUES, plain
+from ingest.store.plain_pairs import SEPARATOR
 
 REQUESTS: dict[Signal, Any] = {
     Signal.TRACES: ExportTraceServiceRequest,
