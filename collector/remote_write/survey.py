@@ -12,36 +12,27 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from collector.remote_write.grouping import group
 from collector.remote_write.histograms import CUSTOM_COUNT, SIZES, read_histogram
 from collector.remote_write.layout import (
     AT,
     BOUND,
     END,
     EXEMPLARS,
-    FIRST,
     FIRST_LOST,
     GAUGE,
-    GROUP,
     HELP,
     HISTOGRAMS,
-    INSTANCE_AT,
     INSTANCE_SIZE,
-    JOB_AT,
     JOB_SIZE,
     KIND,
-    LAST,
     LIMIT,
     LOST,
-    METRICS,
     NAME_AT,
     NAME_SIZE,
     OF_ONE,
-    OLDER,
-    OLDER_METRIC,
     POINTS,
     POSITION,
-    RESOURCE,
-    RESOURCES,
     SAMPLES,
     SERIES,
     SUM,
@@ -59,10 +50,7 @@ from collector.remote_write.wire import (
     Int,
     Memory,
     Numbers,
-    hashed,
     is_text,
-    mixed,
-    order_of,
     own_label,
     read_field,
     read_labels,
@@ -275,62 +263,6 @@ def _survey_one(
 
 
 @routine
-def _group(
-    memory: Memory, series: Memory, one: Int, seed: Any, resources: Memory, metrics: Memory, slots: Memory,
-    mask: Int, facts: Memory,
-) -> None:  # fmt: skip
-    """Put a series to its metric, and a new metric to its resource. `slots` are two tables of open
-    addressing, at most half full: of numbers of resources and of metrics, plus one."""
-    mine = one * SERIES
-    state = hashed(seed, memory, series[mine + JOB_AT], series[mine + JOB_SIZE], seed)
-    state = hashed(state, memory, series[mine + INSTANCE_AT], series[mine + INSTANCE_SIZE], seed)
-    slot = np.int64(state >> np.uint64(20)) & mask
-    while slots[slot]:
-        first = SERIES * resources[GROUP * (slots[slot] - 1) + FIRST]
-        if (
-            series[first + JOB_SIZE] == series[mine + JOB_SIZE]
-            and series[first + INSTANCE_SIZE] == series[mine + INSTANCE_SIZE]
-            and order_of(memory, series[first + JOB_AT], series[first + JOB_SIZE],
-                       series[mine + JOB_AT], series[mine + JOB_SIZE]) == 0
-            and order_of(memory, series[first + INSTANCE_AT], series[first + INSTANCE_SIZE],
-                       series[mine + INSTANCE_AT], series[mine + INSTANCE_SIZE]) == 0
-        ):  # fmt: skip
-            break
-        slot = (slot + 1) & mask
-    if slots[slot] == 0:
-        new = facts[RESOURCES]
-        facts[RESOURCES] = slots[slot] = new + 1
-        resources[GROUP * new + FIRST], resources[GROUP * new + LAST] = one, -1
-    resource = slots[slot] - 1
-    kind = series[mine + KIND]
-    state = mixed(state, np.uint64(kind), seed)
-    state = hashed(state, memory, series[mine + NAME_AT], series[mine + NAME_SIZE], seed)
-    slot = mask + 1 + (np.int64(state >> np.uint64(20)) & mask)
-    while slots[slot]:
-        metric = GROUP * (slots[slot] - 1)
-        first = SERIES * metrics[metric + FIRST]
-        if (
-            series[first + KIND] == kind
-            and series[first + RESOURCE] == resource
-            and series[first + NAME_SIZE] == series[mine + NAME_SIZE]
-            and order_of(memory, series[first + NAME_AT], series[first + NAME_SIZE],
-                       series[mine + NAME_AT], series[mine + NAME_SIZE]) == 0
-        ):  # fmt: skip
-            break
-        slot = slot + 1 if slot < 2 * mask + 1 else mask + 1
-    if slots[slot] == 0:
-        new = facts[METRICS]
-        facts[METRICS] = slots[slot] = new + 1
-        metrics[GROUP * new + FIRST], metrics[GROUP * new + LAST] = one, -1
-        metrics[GROUP * new + OLDER_METRIC] = resources[GROUP * resource + LAST]
-        resources[GROUP * resource + LAST] = new
-    metric = GROUP * (slots[slot] - 1)
-    series[mine + RESOURCE] = resource
-    series[mine + OLDER] = metrics[metric + LAST]
-    metrics[metric + LAST] = one
-
-
-@routine
 def _is_metadata(memory: Memory, at: Int, end: Int) -> bool:
     """Whether this can be read as what a metric is."""
     while at < end:
@@ -411,7 +343,7 @@ def survey(
             if facts[FIRST_LOST - fault] < 0:
                 facts[FIRST_LOST - fault] = one
         else:
-            _group(memory, series, one, seed, resources, metrics, slots, mask, facts)
+            group(memory, series, one, seed, resources, metrics, slots, mask, facts)
         one += 1
     return 0
 
