@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ MOST_COLUMNS: Final = 1000
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
 _NULLS: Final = ("", "NULL", "null")
-csv.field_size_limit(BATCH_BYTES)
+_long_values = threading.Lock()
 
 
 class Bill(Protocol):
@@ -99,6 +100,18 @@ class _Counted:
         self.closed = True
 
 
+@contextmanager
+def _values_of_any_length() -> Iterator[None]:
+    """Python's CSV reader takes values of 128 KiB and no longer, a limit that the whole process shares: it
+    is raised while one reads here, by one at a time."""
+    with _long_values:
+        before = csv.field_size_limit(BATCH_BYTES)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
+
+
 class _Csv:
     """CSV with a header, UTF-8, as RFC 4180 has it."""
 
@@ -137,34 +150,39 @@ class _Csv:
 
     def lines(self, rows: Sequence[int]) -> Mapping[int, str]:
         wanted, found = set(rows), {}
-        for number, (line, _) in enumerate(self._records()):
-            if number in wanted:
-                found[number] = f"{self.name}:{line}"
-                if len(found) == len(wanted):
-                    break
+        with _values_of_any_length():
+            for number, (line, _) in enumerate(self._records()):
+                if number in wanted:
+                    found[number] = f"{self.name}:{line}"
+                    if len(found) == len(wanted):
+                        break
         return found
 
     def _strange(self, otherwise: str) -> list[str]:
         """Rows that are no rows, each with its line; `otherwise` is said if none is found."""
         problems = []
         try:
-            for line, record in self._records():
-                if len(record) != len(self.columns):
-                    said = f"the row has {len(record)} values, the header {len(self.columns)}"
-                    problems.append(f"{self.name}:{line}: {said}")
-                for column, value in zip(self.columns, record, strict=False):
-                    if not value.isascii() and any("\udc80" <= char <= "\udcff" for char in value):
-                        problems.append(f"{self.name}:{line}: {column}: this is not UTF-8")
-                if len(problems) >= 20:
-                    break
+            with _values_of_any_length():
+                for line, record in self._records():
+                    problems += self._strange_in(line, record)
+                    if len(problems) >= 20:
+                        break
         except csv.Error as error:
             problems.append(f"{self.name}: {error}: a quote is opened and not closed")
         except (EOFError, OSError) as error:
             problems.append(f"{self.name} cannot be unpacked: {error}")
         return problems or [f"{self.name}: {otherwise}"]
 
+    def _strange_in(self, line: int, record: Sequence[str]) -> Iterator[str]:
+        if len(record) != len(self.columns):
+            yield f"{self.name}:{line}: the row has {len(record)} values, the header {len(self.columns)}"
+        for column, value in zip(self.columns, record, strict=False):
+            if not value.isascii() and any("\udc80" <= char <= "\udcff" for char in value):
+                yield f"{self.name}:{line}: {column}: this is not UTF-8"
+
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Every record behind the header, with the line it begins in. Slow: for messages only."""
+        """Every record behind the header, with the line it begins in. Slow: for messages only, and within
+        `_values_of_any_length`."""
         with self._open() as file:
             lines = (line.decode("utf-8-sig" if not at else "utf-8", "surrogateescape")
                      for at, line in enumerate(file))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -138,6 +139,19 @@ def test_a_quote_that_is_not_closed_swallows_nothing(bills: Any, write: Write) -
     found = refused(bills, "\n".join(lines) + "\n")
 
     assert "a quote is opened and not closed" in found[0]
+
+
+def test_behind_a_long_value_lines_are_found_and_nobody_elses_limit_is_changed(
+    bills: Any, write: Write
+) -> None:
+    """Python's own CSV reader, which finds the lines, takes values of 128 KiB unless told otherwise, and its
+    limit is the whole process's."""
+    before = csv.field_size_limit()
+    long = {"ChargeDescription": "x" * (before + 1)}
+
+    assert refused(bills, write([long, {"BilledCost": "x"}])) == ["bill.csv:3: BilledCost: 'x' is no number"]
+    assert refused(bills, write([long]) + "a,b\n") == ["bill.csv:3: the row has 2 values, the header 23"]
+    assert csv.field_size_limit() == before == 128 * 1024
 
 
 def test_what_unpacks_to_too_much_is_refused(bills: Any, write: Write) -> None:
