@@ -10,7 +10,8 @@ the demo, whose series are removed while it goes on, always say all.
 The traps. What is known here must be in the store: it is forgotten with the process, to whose end an embedded
 store may go back, and whenever an insert fails, since a server may have gone back. And a fingerprint must be
 the same in every process, so that its seed is no secret: a tenant can make series of its own look alike, and
-those of nobody else, since a series is known by tenant and fingerprint. The table here has a seed of its own.
+those of nobody else: a series is known by tenant and fingerprint, and what the table here makes of a tenant
+is a secret of the process, or somebody who knows both could choose fingerprints that make up for it.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class KnownSeries:
     def __init__(self, slots: int = SLOTS) -> None:
         """`slots` is a power of two."""
         self._slots = slots
-        self._seed = secrets.randbits(64)
+        self._key = secrets.token_bytes(32)
         self._lock = threading.Lock()
         self._newer, self._older = self._empty(), self._empty()
         self._count = 0
@@ -132,9 +133,9 @@ class KnownSeries:
         fingerprints, days = _points_of(body)
         count = len(fingerprints)
         keys, known = np.empty(count, np.uint64), np.empty(count, np.uint8)
-        whose = int.from_bytes(blake2b(tenant.encode(), digest_size=8).digest(), "little")
+        whose = int.from_bytes(blake2b(tenant.encode(), digest_size=8, key=self._key).digest(), "little")
         with self._lock:
-            _look_up()(fingerprints, days, self._seed ^ whose, self._newer, self._older, keys, known)
+            _look_up()(fingerprints, days, whose, self._newer, self._older, keys, known)
         return Looked(fingerprints, known, keys[(known == 0) & (keys != 0)])
 
     def add(self, fresh: Numbers) -> None:

@@ -7,6 +7,7 @@ import random
 import re
 import time
 from datetime import UTC, datetime
+from hashlib import blake2b
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -106,6 +107,49 @@ def test_nobody_knows_what_another_tenant_sent() -> None:
     known.add(known.look("t", body).fresh)
     assert left_behind(body, known) == [True]
     assert left_behind(body, known, "u") == [False]
+
+
+def _unmixed(state: int) -> int:
+    """What `ingest.series` mixes, taken back: its primes are known to everybody, and its seed."""
+    state = state * pow(0xD6E8FEB86659FD93, -1, 1 << 64) % (1 << 64)
+    return (state ^ state >> 32) * pow(0x9E3779B97F4A7C15, -1, 1 << 64) % (1 << 64)
+
+
+def _before_last_word(fingerprint: int) -> list[int]:
+    """The hash before the last eight bytes of a series, with these: two, since a fingerprint is odd."""
+    return [_unmixed(_unmixed(last ^ last >> 32)) for last in (fingerprint, fingerprint ^ 1)]
+
+
+def _series_ending(word: int) -> bytes:
+    """A point whose one attribute is two words, the last one given."""
+    request = ExportMetricsServiceRequest.FromString(request_of([("m", False, 0, {})]))
+    point = request.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points[0]
+    point.attributes.add(key="kk").value.bytes_value = word.to_bytes(8, "little")
+    return request.SerializeToString()
+
+
+def _series_with(fingerprint: int) -> bytes:
+    look = KnownSeries(slots=16).look
+    begun = _before_last_word(int(look("t", _series_ending(0)).fingerprints[0]))
+    bodies = [_series_ending(one ^ other) for one in begun for other in _before_last_word(fingerprint)]
+    return next(body for body in bodies if look("t", body).fingerprints[0] == fingerprint)
+
+
+def test_nobody_can_make_series_for_which_another_tenants_are_taken() -> None:
+    """Whoever guesses a series of somebody else knows its fingerprint, and can make one with any other."""
+
+    def digest(tenant: str) -> int:
+        return int.from_bytes(blake2b(tenant.encode(), digest_size=8).digest(), "little")
+
+    theirs = request_of([("m", True, 0, {"a": "x"})])
+    fingerprint = int(KnownSeries(slots=16).look("shop", theirs).fingerprints[0])
+    wanted = {mine: fingerprint ^ digest("shop") ^ digest(mine) for mine in "abcdefgh"}
+    odd = [mine for mine in wanted if wanted[mine] & 1]
+    assert odd
+    for mine in odd:
+        known = KnownSeries(slots=64)
+        known.add(known.look(mine, _series_with(wanted[mine])).fresh)
+        assert left_behind(theirs, known, "shop") == [False]
 
 
 def test_metrics_that_rollups_are_made_of_and_the_demo_always_say_all() -> None:
