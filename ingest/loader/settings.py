@@ -17,10 +17,10 @@ class LoaderSettings(BaseModel):
         description="Bytes of requests that are inserted together at most.",
     )
     batch_memory_bytes: int = Field(
-        default=420 * 1024 * 1024,
+        default=360 * 1024 * 1024,
         ge=1024 * 1024,
         description="Bytes of memory that inserting a batch may be expected to take; a request above it is"
-        " inserted by itself. This ends most batches: 420 MiB are some 120,000 spans. Larger batches need"
+        " inserted by itself. This ends most batches: 360 MiB are some 100,000 spans. Larger batches need"
         " fewer merges.",
     )
     inserts_at_once: int = Field(
