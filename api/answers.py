@@ -1,16 +1,10 @@
-"""The answers as an API: `/api/v1/cost`, `/api/v1/idle`, `/api/v1/recommendations`, `/api/v1/owners`.
-
-The trap: an answer reads a week of samples and takes seconds on a large estate, so each takes its turn at the
-desk, opens a session for itself, and is written down in the same thread.
-"""
+"""The answers as an API: `/api/v1/cost`, `/api/v1/idle`, `/api/v1/recommendations`, `/api/v1/owners`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime
-from http import HTTPStatus
-from typing import Annotated, Protocol
+from datetime import datetime
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -23,56 +17,13 @@ from analytics.answers import (
     owners_explained,
     recommend_answer,
 )
-from analytics.documents import Answer, CostAnswer, IdleAnswer, RecommendAnswer
+from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer
 from analytics.grouping import By
 from analytics.ownership.documents import OwnersAnswer, OwnersExplained
-from analytics.queries import Session
 from analytics.window import DEFAULT_WINDOW
-from api.access import Caller, CallerParameter
+from api.access import CallerParameter
+from api.asking import Asking, Store, TenantParameter, WindowParameter, clock, tenant_of
 from api.desk import Desk
-from api.problems import ApiError
-
-TenantParameter = Annotated[
-    str | None,
-    Query(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
-        description="Whose costs. Only who sees all tenants may name one; everybody else gets their own.",
-    ),
-]
-WindowParameter = Annotated[
-    str,
-    Query(
-        max_length=100,
-        description="7d, 24h, 4w, or START/END as ISO 8601 times with offset. The start is moved back to "
-        "a full hour.",
-    ),
-]
-
-
-class Store(Protocol):
-    """Opens sessions."""
-
-    def session(self) -> AbstractContextManager[Session]:
-        """A session of one's own."""
-
-
-def clock() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
-
-
-def tenant_of(caller: Caller, named: str | None) -> str:
-    """Whose telemetry is meant. Raises ApiError."""
-    if named is None:
-        return caller.tenant
-    if not caller.sees_all:
-        raise ApiError(
-            HTTPStatus.FORBIDDEN,
-            "tenant-forbidden",
-            "Only one tenant is yours",
-            "Answers are about the tenant of the token; leave the parameter tenant out.",
-        )
-    return named
 
 
 def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], datetime] = clock) -> APIRouter:
@@ -80,13 +31,7 @@ def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], dat
     ApiError; the app turns them into words.
     """
     router = APIRouter(prefix="/api/v1", tags=["answers"])
-
-    async def answered(key: tuple[str, ...], answer: Callable[[Session], Answer]) -> Response:
-        def work() -> str:
-            with store.session() as session:
-                return answer(session).model_dump_json()
-
-        return Response(await desk.ask(key, work), media_type="application/json")
+    answered = Asking(store, desk)
 
     @router.get("/cost", operation_id="getCost", summary="What everything costs", response_model=CostAnswer)
     async def cost(

@@ -24,7 +24,7 @@ from analytics.answers import Basis, bills_answer, reconcile_answer
 from analytics.bill_documents import BillsAnswer, ReconciliationAnswer
 from analytics.window import DEFAULT_WINDOW
 from api.access import CallerParameter
-from api.answers import Store, TenantParameter, WindowParameter, clock, tenant_of
+from api.asking import Asking, Store, TenantParameter, WindowParameter, clock, tenant_of
 from api.desk import Desk
 from api.problems import ApiError
 from ingest.bills.errors import BillError, BillTooLargeError
@@ -50,6 +50,7 @@ def bills_router(
 ) -> APIRouter:
     """`POST` and `GET /api/v1/bills`, and `GET /api/v1/bills/reconciliation`."""
     router = APIRouter(prefix="/api/v1", tags=["bills"])
+    answered = Asking(store, desk)
 
     @router.post(
         "/bills",
@@ -78,12 +79,7 @@ def bills_router(
     async def listed(caller: CallerParameter, tenant: TenantParameter = None) -> Response:
         """What counts, by billing account, billing period and currency."""
         whose = tenant_of(caller, tenant)
-
-        def work() -> str:
-            with store.session() as session:
-                return bills_answer(session, tenant=whose).model_dump_json()
-
-        return Response(await desk.ask(("bills", whose), work), media_type="application/json")
+        return await answered(("bills", whose), lambda session: bills_answer(session, tenant=whose))
 
     @router.get(
         "/bills/reconciliation",
@@ -96,14 +92,9 @@ def bills_router(
     ) -> Response:
         """What both know, what only one side knows, and discounts by instance type."""
         whose = tenant_of(caller, tenant)
-
-        def work() -> str:
-            with store.session() as session:
-                answer = reconcile_answer(session, basis, window=window, now=now(), tenant=whose)
-                return answer.model_dump_json()
-
-        return Response(
-            await desk.ask(("reconciliation", whose, window), work), media_type="application/json"
+        return await answered(
+            ("reconciliation", whose, window),
+            lambda session: reconcile_answer(session, basis, window=window, now=now(), tenant=whose),
         )
 
     return router

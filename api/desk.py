@@ -1,5 +1,5 @@
 """Where long questions wait for their turn: a few are worked on at a time, on threads, the others wait on the
-event loop. `api.page` and `api.answers` ask here; `lowtide.serve.api_app` makes one for both.
+event loop. `api.page` and `api.asking` ask here; `lowtide.serve.api_app` makes one for both.
 
 The framework runs plain functions on forty threads, which all routers share: forty slow answers would hold
 up `/metrics`. The trap: whoever asks what is being worked on already shares that answer, so the key must say

@@ -18,7 +18,7 @@ from pydantic import AwareDatetime
 from starlette.requests import ClientDisconnect
 
 from api.access import CallerParameter
-from api.answers import TenantParameter, tenant_of
+from api.asking import TenantParameter, tenant_of
 from api.problems import ApiError
 from ingest.inventory.errors import InventoryError, InventoryTooLargeError
 from ingest.inventory.report import InventoryReport

@@ -1,12 +1,9 @@
-"""Answers about meshes and who takes part in them over HTTP: `/api/v1/mesh/...`, `/api/v1/services/access`.
-
-The trap: as in `api.answers`, an answer takes its turn at the desk and opens a session for itself.
-"""
+"""Answers about meshes and who takes part in them: `/api/v1/mesh/...`, `/api/v1/services/access`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -14,31 +11,19 @@ from starlette.responses import Response
 from analytics.access import service_access_answer
 from analytics.access_documents import ServiceAccessAnswer
 from analytics.answers import Basis
-from analytics.documents import Telling
 from analytics.mesh import mesh_edges_answer, mesh_overhead_answer
 from analytics.mesh_documents import MeshEdgesAnswer, MeshOverheadAnswer
-from analytics.queries import Session
 from analytics.window import DAY_WINDOW
 from api.access import CallerParameter
-from api.answers import Store, TenantParameter, WindowParameter, tenant_of
+from api.asking import Asking, Store, TenantParameter, WindowParameter, clock, tenant_of
 from api.desk import Desk
 
 
-def _clock() -> datetime:
-    return datetime.now(UTC)
-
-
-def mesh_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], datetime] = _clock) -> APIRouter:
+def mesh_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], datetime] = clock) -> APIRouter:
     """Who calls whom, what proxies add, how services take part. Raises as `answers_router` does."""
     router = APIRouter(prefix="/api/v1", tags=["mesh"])
     zone = basis.zone
-
-    async def answered(key: tuple[str, ...], answer: Callable[[Session], Telling]) -> Response:
-        def work() -> str:
-            with store.session() as session:
-                return answer(session).model_dump_json()
-
-        return Response(await desk.ask(key, work), media_type="application/json")
+    answered = Asking(store, desk)
 
     @router.get(
         "/mesh/edges",

@@ -23,7 +23,7 @@ from analytics.errors import AnalyticsError, WindowError
 from analytics.grouping import By
 from analytics.window import DEFAULT_WINDOW
 from api.access import CallerParameter
-from api.answers import WindowParameter
+from api.asking import WindowParameter
 from api.desk import Desk
 from api.pipeline import PipelineSource, PipelineState
 from dashboards.front import Answers, Flow, Front, Place, render_front, stylesheet
