@@ -160,7 +160,7 @@ class _Csv:
 
     def _strange(self, otherwise: str) -> list[str]:
         """Rows that are no rows, each with its line; `otherwise` is said if none is found."""
-        problems = []
+        problems: list[str] = []
         try:
             with _values_of_any_length():
                 for line, record in self._records():
