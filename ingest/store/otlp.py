@@ -168,8 +168,9 @@ def _framed(
         points = NOTHING
         if signal is Signal.METRICS:
             points = known.look(request.tenant, request.body)
-            fresh.append(points.fresh)
         body = plain(signal, request.body, points)
+        if body is not request.body:  # else it says no fingerprints
+            fresh.append(points.fresh)
         yield _varint(len(body) + len(tail))
         yield body
         yield tail

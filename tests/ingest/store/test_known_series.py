@@ -221,6 +221,22 @@ def test_nothing_is_known_after_an_insert_that_failed() -> None:
     assert says_all == [True, False, True, False]
 
 
+def test_a_request_that_goes_in_as_it_came_makes_nothing_known(
+    migrated: Engine, session: Session, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its points say no fingerprint, so that their series are stored under another one."""
+    body = request_of([("m", True, 0, {"a": "x"})])
+    writer = OtlpWriter(migrated, known=KnownSeries(slots=64))
+    with monkeypatch.context() as patched:
+        patched.setattr(plain_module, "MAX_BYTES", 1)
+        writer.insert(Signal.METRICS, 941_001, f"first {tenant}", [Request(tenant, 1, body)])
+    writer.insert(Signal.METRICS, 941_002, f"second {tenant}", [Request(tenant, 1, body)])
+    writer.close()
+
+    query = "SELECT count() FROM otel_metrics_sum WHERE tenant = {t:String} AND Attributes['a'] = 'x'"
+    assert session.value(query, {"t": tenant}) == 2
+
+
 @pytest.mark.parametrize("first_is_full", [True, False])
 def test_a_batch_stored_in_both_forms_is_stored_once(
     migrated: Engine, session: Session, tenant: str, *, first_is_full: bool
