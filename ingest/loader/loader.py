@@ -154,9 +154,14 @@ class Loader:
         return begun and not alive and not self.failed()
 
     def keep(self) -> None:
-        """Take a checkpoint now, of what others have changed in the store for instance. Also after `stop`."""
-        self._trimmer.trim()
-        self._trimmer.close()
+        """Take a checkpoint now, of what others have changed in the store for instance. Also after `stop`.
+
+        Raises StoreUnavailableError if that fails; then the change may be gone after a kill.
+        """
+        try:
+            self._trimmer.keep()
+        finally:
+            self._trimmer.close()
 
     def _join(self, deadline: float) -> bool:
         """Wait for the threads; True if one still runs."""

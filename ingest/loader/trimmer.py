@@ -81,6 +81,18 @@ class Trimmer:
             # Nothing is lost by keeping more than needed; the spool's limit says when it becomes a problem.
             _log.exception("The spool could not be cleaned up")
 
+    def keep(self) -> None:
+        """As `trim`, for whoever must know: it raises StoreUnavailableError if there is no checkpoint of the
+        store as it is."""
+        try:
+            with self._busy:
+                self._spool.trim(self._mark(self._patience_s))
+        except (OSError, StoreError, SpoolError, StillBusyError) as error:
+            raise StoreUnavailableError(
+                f"What was changed in the store might not survive a kill of this process: {error}."
+                " Repeat what changed it."
+            ) from error
+
     @contextmanager
     def paused(self, patience_s: float) -> Iterator[None]:
         """Nothing is inserted and nothing trimmed while the block lasts. Raises StillBusyError."""

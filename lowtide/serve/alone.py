@@ -8,7 +8,7 @@ as a server would, and a checkpoint is taken at the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -18,6 +18,7 @@ from ingest.loader.loader import Loader
 from ingest.loader.trust import trusted_since
 from ingest.spool.spool import Spool
 from ingest.store.engine import Engine
+from ingest.store.errors import StoreError
 from ingest.store.migrate import migrate
 from ingest.store.telemetry import StoreMetrics
 from lowtide.errors import LowtideError
@@ -84,6 +85,9 @@ def everything_stored(
             )
         try:
             yield Alone(engine, loader)
-        finally:
-            # Else the store would go back to what was there before, at the next start.
-            loader.keep()
+        except BaseException:
+            with suppress(StoreError):  # the first error is the one to be told
+                loader.keep()
+            raise
+        # Else the store would go back to what was there before, at the next start.
+        loader.keep()

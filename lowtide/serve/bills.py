@@ -44,7 +44,7 @@ class StoreBills:
 
     def take(self, path: Path, name: str, *, tenant: str, add: bool) -> BillReport:
         """Import a file; blocks until it would survive a kill. Raises BillError, ImportRunsError, StoreError,
-        OSError.
+        OSError; it may count then, and is to be repeated.
         """
         if not self._importing.acquire(blocking=False):
             raise ImportRunsError
@@ -60,8 +60,8 @@ class StoreBills:
                     add=add,
                     inserting=parts.loader.inserting,
                 )
-            if report.status == "imported":
-                parts.loader.keep()
+            # What counts already may wait for its checkpoint since a first try.
+            parts.loader.keep()
         finally:
             self._importing.release()
         log.info("A bill was taken in", status=report.status, rows=report.rows, slices=len(report.slices))

@@ -37,8 +37,8 @@ class StoreInventory:
                 now=datetime.now(UTC),
                 inserting=parts.loader.inserting,
             )
-        if report.status == "imported":
-            parts.loader.keep()
+        # What counts already may wait for its checkpoint since a first try.
+        parts.loader.keep()
         log.info(
             "A snapshot of a cluster was taken in",
             status=report.status, cluster=cluster, objects=report.objects, is_latest=report.is_latest,

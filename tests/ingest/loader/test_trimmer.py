@@ -19,7 +19,7 @@ from ingest.spool.settings import SpoolSettings
 from ingest.spool.spool import Spool
 from ingest.store.checkpoints import Draft
 from ingest.store.engine import Engine, Session
-from ingest.store.errors import StoreDamagedError
+from ingest.store.errors import StoreDamagedError, StoreUnavailableError
 
 NOW_NS = time.time_ns()
 SETTINGS = LoaderSettings(trim_interval_s=3600)
@@ -156,9 +156,22 @@ def test_a_part_that_is_not_whole_ends_loading(
 
     assert "all_1_1_0" in loader.failed()
     assert "goes back" in loader.failed()
-    loader.keep()  # there are no more
+    with pytest.raises(StoreUnavailableError, match="all_1_1_0"):
+        loader.keep()  # there are no more
     assert [each[Signal.TRACES] for each in checkpoints.covered] == [0]
     assert spool.safe_seq(Signal.TRACES) == 0
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), StoreDamagedError("t")])
+def test_whoever_changed_the_store_is_told_that_there_is_no_checkpoint(
+    spool: Spool, migrated: Engine, error: Exception
+) -> None:
+    checkpoints = FakeCheckpoints(None, None, error)
+    loader = loader_of(spool, migrated, checkpoints, CollectorRegistry())
+    loader.start()
+    assert loader.stop(60)
+    with pytest.raises(StoreUnavailableError, match=r"might not survive a kill .* Repeat"):
+        loader.keep()
 
 
 @pytest.mark.embedded("a part is harmed on the disk")
