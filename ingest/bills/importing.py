@@ -50,6 +50,7 @@ _SLICE_COLUMNS: Final[dict[str, pl.DataType]] = {
     "rows": pl.UInt64(),
 }
 _FORGET_AFTER: Final = timedelta(days=1)
+_MOMENT: Final = timedelta(microseconds=1)
 Inserting = Callable[[], AbstractContextManager[object]]
 
 
@@ -64,6 +65,8 @@ class LiveSlice:
     file: str
     version: str
     period_end: datetime
+    changed_at: datetime
+    """Since when, by the clock there was then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +150,8 @@ def live_slices(session: Session, tenant: str) -> Sequence[LiveSlice]:
     """What holds now. Raises StoreError."""
     rows = session.rows(load_sql("ingest.bills", "live_slices"), {"tenant": tenant})
     return [
-        LiveSlice((account, start), import_id, digest, rows_, file, version, end)
-        for account, start, import_id, digest, rows_, file, version, end in rows
+        LiveSlice((account, start), import_id, digest, rows_, file, version, end, changed_at)
+        for account, start, import_id, digest, rows_, file, version, end, changed_at in rows
     ]
 
 
@@ -197,7 +200,7 @@ def _slice_rows(
             tenant,
             *one.key,
             one.import_id,
-            now,
+            max(now, one.changed_at + _MOMENT),  # the clock may have been set back
             0,
             one.period_end,
             one.file,

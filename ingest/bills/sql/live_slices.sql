@@ -7,7 +7,8 @@ SELECT
     argMax(rows, changed_at) AS row_count,
     argMax(file, changed_at) AS file_name,
     argMax(focus_version, changed_at) AS version,
-    argMax(BillingPeriodEnd, changed_at) AS period_end
+    argMax(BillingPeriodEnd, changed_at) AS period_end,
+    max(changed_at) AS since
 FROM bill_slices
 WHERE tenant = {tenant:String}
 GROUP BY BillingAccountId, BillingPeriodStart, import_id

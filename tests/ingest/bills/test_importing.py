@@ -145,6 +145,18 @@ def test_back_to_the_first_file_is_a_change(bills: Any, write: Write) -> None:
     assert bills.rows("BilledCost") == [(Decimal("1.5"),)]
 
 
+def test_a_clock_that_was_set_back_doubles_nothing(bills: Any, write: Write) -> None:
+    """What replaces something holds from later on, whatever the clock says."""
+    noon = datetime(2026, 6, 4, 12, tzinfo=UTC)
+    bills.take(write([{}]), now=noon)
+
+    bills.take(write([{"BilledCost": "9"}]), now=noon - timedelta(hours=3))
+    assert bills.rows("BilledCost") == [(Decimal(9),)]
+
+    bills.take(write([{}]), now=noon - timedelta(hours=3))
+    assert bills.rows("BilledCost") == [(Decimal("1.5"),)]
+
+
 def test_files_of_one_bill_come_beside_each_other(bills: Any, write: Write) -> None:
     parts = [write([{"ResourceId": f"i-{number}"}]) for number in range(3)]
 
