@@ -208,6 +208,7 @@ def test_ways_to_write_a_number(bills: Any, write: Write, text: str, amount: str
         "2026-05-04T03:00:00.000Z",
         "2026-05-04 03:00:00 UTC",
         "2026-05-04T03:00:00+00:00",
+        "2026-05-04T03:00Z",  # Azure's exports (MicrosoftDocs/finops-toolkit, FOCUS conformance full report)
     ],
 )
 def test_ways_to_write_a_time(bills: Any, write: Write, text: str) -> None:
