@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import gzip
 import threading
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,10 @@ MOST_COLUMNS: Final = 1000
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
 _NULLS: Final = ("", "NULL", "null")
+_UNPACKING: Final = (EOFError, gzip.BadGzipFile, zlib.error)
+_QUOTE: Final = (
+    'there is a quote (") too many: one is not closed, or stands in a value without quotes around it'
+)
 _long_values = threading.Lock()
 
 
@@ -143,10 +148,12 @@ class _Csv:
                     if wrong:
                         break
                     yield _without_nulls(pl.DataFrame(pl.from_arrow(batch)))
-            except (pa.ArrowInvalid, EOFError, gzip.BadGzipFile) as error:
+            except (pa.ArrowInvalid, *_UNPACKING) as error:
                 raise BillError(self._strange(str(error))) from error
-            if wrong or counted.quotes % 2:
+            if wrong:
                 raise BillError(self._strange("a row has not as many values as the header"))
+            if counted.quotes % 2:
+                raise BillError(self._strange(_QUOTE))
 
     def lines(self, rows: Sequence[int]) -> Mapping[int, str]:
         wanted, found = set(rows), {}
@@ -169,7 +176,7 @@ class _Csv:
                         break
         except csv.Error as error:
             problems.append(f"{self.name}: {error}: a quote is opened and not closed")
-        except (EOFError, OSError) as error:
+        except (*_UNPACKING, OSError) as error:
             problems.append(f"{self.name} cannot be unpacked: {error}")
         return problems or [f"{self.name}: {otherwise}"]
 
@@ -200,7 +207,7 @@ class _Csv:
                 first = file.readline(BATCH_BYTES)
             text = first.decode("utf-8-sig")
             return next(csv.reader([text], strict=True), [])
-        except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
+        except (UnicodeDecodeError, csv.Error, *_UNPACKING) as error:
             raise BillError([f"{self.name}:1: this is neither CSV nor Parquet: {error}"]) from error
 
     @contextmanager

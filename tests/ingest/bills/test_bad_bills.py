@@ -93,6 +93,10 @@ def test_a_hundred_problems_are_enough(bills: Any, write: Write) -> None:
     assert found[0].startswith("bill.csv:2: BilledCost")
 
 
+def _harmed(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -115,6 +119,14 @@ def test_a_hundred_problems_are_enough(bills: Any, write: Write) -> None:
             "bill.csv:2: ChargeDescription: this is not UTF-8",
         ),
         (lambda text: gzip.compress(text.encode())[:-20], "bill.csv"),
+        (
+            lambda text: _harmed(gzip.compress(text.encode()), 12),
+            "bill.csv:1: this is neither CSV nor Parquet",
+        ),
+        (
+            lambda text: gzip.compress(text.encode()) + _harmed(gzip.compress(text.encode()), 12),
+            "bill.csv cannot be unpacked: Error -3",
+        ),
         (lambda text: b"PAR1" + text.encode(), "bill.csv: this Parquet file cannot be read"),
         (lambda _: b"\x00\x01\x02\x03", "bill.csv:1: "),
         (lambda _: b"\x1f\x8bnothing packed", "bill.csv:1: this is neither CSV nor Parquet"),
@@ -139,6 +151,19 @@ def test_a_quote_that_is_not_closed_swallows_nothing(bills: Any, write: Write) -
     found = refused(bills, "\n".join(lines) + "\n")
 
     assert "a quote is opened and not closed" in found[0]
+
+
+def test_a_quote_within_a_value_is_told_as_what_it_is(bills: Any, write: Write) -> None:
+    found = refused(bills, write([{}, {"ChargeDescription": "a disk"}]).replace("a disk", '3.5" disk'))
+
+    assert found[0].startswith('bill.csv: there is a quote (") too many: one is not closed, or stands in')
+
+
+def test_an_exponent_that_nobody_means_takes_no_memory(bills: Any, write: Write) -> None:
+    found = refused(bills, write([{"BilledCost": "1e9999"}, {"BilledCost": "1e999"}]))
+
+    assert found[0] == "bill.csv:2: BilledCost: '1e9999' is no number"
+    assert found[1].startswith("bill.csv:3: BilledCost: 100000")
 
 
 def test_behind_a_long_value_lines_are_found_and_nobody_elses_limit_is_changed(
