@@ -50,6 +50,8 @@ def take(value: Any, shape: Shape, where: str, wrong: Wrong) -> Any:
         pairs = ((name, inner) for name, inner in shape.items() if name in value)
     found = {}
     for name, inner in pairs:
+        if not name.isascii() and take(name, text, where, wrong) is None:
+            continue
         taken = take(value[name], inner, f"{where}.{name}" if where else name, wrong)
         if taken is not None:
             found[name] = taken
@@ -104,9 +106,12 @@ def read_moment(value: str) -> datetime:
         read = datetime.fromisoformat(value)
     except ValueError as error:
         raise ValueError("no time") from error
-    if read.tzinfo is None or not 1970 <= read.year < 2100:
+    if read.tzinfo is None or not 1900 < read.year < 2100:
         raise ValueError("no time")
-    return read.astimezone(UTC)
+    in_utc = read.astimezone(UTC)
+    if in_utc.year < 1970:
+        raise ValueError("no time")
+    return in_utc
 
 
 _QUANTITY: Final = re.compile(r"(\d+\.?\d*|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d{1,3})?", re.ASCII)

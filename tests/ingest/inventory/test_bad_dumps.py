@@ -74,6 +74,18 @@ def test_a_broken_field_is_named(make: Any, spec: Any, problem: str) -> None:
             {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a", "labels": {"x": 1}}},
             "Pod a: metadata.labels.x: 1 is no text",
         ),
+        (
+            {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a", "labels": {"half \ud83d": "x"}}},
+            "Pod a: metadata.labels: 'half \\ud83d' is no text: it has half of a character",
+        ),
+        (
+            {
+                "kind": "Pod",
+                "apiVersion": "v1",
+                "metadata": {"name": "a", "creationTimestamp": "1970-01-01T00:00:00+14:00"},
+            },
+            "Pod a: metadata.creationTimestamp: '1970-01-01T00:00:00+14:00' is no time",
+        ),
     ],
 )
 def test_what_is_no_object_is_named(make: Any, item: Any, problem: str) -> None:
