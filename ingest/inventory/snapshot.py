@@ -109,7 +109,8 @@ class Reading:
         self._repeated += key in self._objects
         self._objects[key] = found
         labels = sum(len(name) + len(value) for name, value in found.labels.items())
-        self._kept_bytes += _OBJECT_BYTES + len(found.extract) + labels
+        texts = (*key, found.version, found.uid, found.owner_kind, found.owner_name, found.extract)
+        self._kept_bytes += _OBJECT_BYTES + sum(map(len, texts)) + labels
         if self._kept_bytes > self._kept_limit_bytes:
             said = (
                 f"until here there are {len(self._objects)} objects, and more is needed of them than is kept "

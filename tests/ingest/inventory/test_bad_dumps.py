@@ -210,6 +210,10 @@ class TestLimits:
 
         assert "more is needed of them than is kept of a snapshot (20000 bytes)" in str(raised.value)
 
+    def test_names_count_as_what_is_kept(self, make: Any) -> None:
+        with pytest.raises(InventoryTooLargeError):
+            make.read(make.listed(make.thing("Pod", "p" * 20_000)), kept_bytes=20_000)
+
     def test_the_length_of_a_dump_takes_no_memory(self, make: Any) -> None:
         """50 MB of objects of which nothing is kept."""
         secret = make.listed(*(make.thing("Secret", f"s{at}", data={"k": "x" * 10_000}) for at in range(100)))
