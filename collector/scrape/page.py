@@ -31,6 +31,11 @@ _TEXT_TYPES: Final = {
 }
 _CREATED: Final = "_created"
 _BY_BUCKET: Final = {"histogram": "le", "gaugehistogram": "le", "summary": "quantile"}
+MAX_LINE_CHARS: Final = 512 * 1024
+"""The parsers take quadratic time over the labels of a line: some seconds for one so long, hours for one that
+is all of a page."""
+_CHARS_BETWEEN_LOOKS: Final = 64 * 1024
+"""At the clock."""
 _MALFORMED: Final = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError)
 """What the parsers raise where they do not find what they expect."""
 
@@ -81,9 +86,19 @@ class _Lines:
         self.number = 0
 
     def __iter__(self) -> Iterator[str]:
-        samples = 0
+        samples = chars = 0
         for line in self._lines:
             self.number += 1
+            chars += len(line)
+            if len(line) > MAX_LINE_CHARS:
+                raise ScrapeError(
+                    Reason.TOO_LARGE,
+                    f"line {self.number} of the page has more than {MAX_LINE_CHARS} characters",
+                )
+            if chars > _CHARS_BETWEEN_LOOKS or not self.number % 256:
+                chars = 0
+                if time.monotonic() > self._deadline:
+                    raise ScrapeError(Reason.TIMEOUT, "the page took too long to read")
             if line.lstrip().startswith("#"):
                 yield self._comment(line) if self._is_text else line
                 continue
@@ -92,8 +107,6 @@ class _Lines:
                 raise ScrapeError(
                     Reason.SAMPLES, f"the page has more than max_samples, {self._max_samples} samples"
                 )
-            if not self.number % 256 and time.monotonic() > self._deadline:
-                raise ScrapeError(Reason.TIMEOUT, "the page took too long to read")
             yield line
 
     @staticmethod

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector.remote_write.message import Described, Example
 from collector.scrape.errors import Reason, ScrapeError
-from collector.scrape.page import Found, read_page
+from collector.scrape.page import MAX_LINE_CHARS, Found, read_page
 from collector.scrape.settings import Format
 
 FAR = 1e18
@@ -123,6 +123,21 @@ def test_there_may_be_as_many_samples_as_are_allowed() -> None:
     with pytest.raises(ScrapeError, match="max_samples, 9") as caught:
         read(page, max_samples=9)
     assert caught.value.reason is Reason.SAMPLES
+
+
+@pytest.mark.parametrize("written", [Format.TEXT, Format.OPENMETRICS])
+def test_a_line_has_an_end(written: Format) -> None:
+    """One of a page's size would keep the parser busy for hours."""
+    with pytest.raises(ScrapeError, match=r"line 2 of the page has more than 524288 characters") as caught:
+        read('a 1\nb{c="' + '\\"' * MAX_LINE_CHARS + '"} 1\n# EOF\n', written)
+    assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_the_clock_is_looked_at_between_long_lines() -> None:
+    page = "".join(f'a{{b="{number}{"c" * 30_000}"}} 1\n' for number in range(4))
+    with pytest.raises(ScrapeError) as caught:
+        list(read_page(page.encode(), Format.TEXT, max_samples=9, deadline=time.monotonic() - 1))
+    assert caught.value.reason is Reason.TIMEOUT
 
 
 def test_reading_has_an_end() -> None:
