@@ -124,8 +124,9 @@ class Reader:
         return [self._struct(of, levels + 1) for _ in range(count)]
 
     def _skip(self, kind: int, levels: int) -> None:
-        """Read what nobody asked for."""
+        """Read what nobody asked for. It counts as if it were kept: reading it takes as long."""
         self._enter(levels)
+        self._hold()
         if kind in _SIZES:
             self._take(_SIZES[Kind(kind)])
         elif kind == Kind.STRING:
@@ -136,6 +137,9 @@ class Reader:
                 self._skip(inner, levels + 1)
         elif kind in (Kind.LIST, Kind.SET):
             inner, count = self._take(1)[0], self._length()
+            if inner in _SIZES:
+                self._take(count * _SIZES[Kind(inner)])
+                return
             for _ in range(count):
                 self._skip(inner, levels + 1)
         elif kind == Kind.MAP:

@@ -200,6 +200,26 @@ def test_what_is_no_batch_is_told_with_its_place(body: bytes, told: str) -> None
     assert told in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        field(15, 9, listed(*[b"\0"] * 1000)),
+        field(12, 9, field(3, 1, b"\1") * 1000 + b"\0"),
+        field(15, 9, listed(*[bytes(4)] * 1000, kind=11)),
+        field(13, 9, struct.pack(">bbi", 2, 2, 1000) + bytes(2000)),
+    ],
+    ids=["structs", "fields", "texts", "pairs"],
+)
+def test_what_is_skipped_costs_what_is_read_costs(unknown: bytes) -> None:
+    """A byte of it takes as long; 64 MiB of them took minutes."""
+    body = batch(SPAN + b"\0", more=unknown)
+    assert spans_of(jaeger_thrift.translate, body)
+    with pytest.raises(TooLargeError, match="too many parts"):
+        translated(jaeger_thrift.translate, body, memory_bytes=400_000)
+    at_once = field(15, 9, listed(bytes(8 * 1000), kind=10, count=1000))
+    assert translated(jaeger_thrift.translate, batch(SPAN + b"\0", more=at_once), memory_bytes=400_000).body
+
+
 def test_memory_and_size_are_bounded() -> None:
     with pytest.raises(TooLargeError, match="too many parts"):
         translated(jaeger_thrift.translate, batch(*[SPAN + b"\0"] * 1000), memory_bytes=300_000)
