@@ -2,12 +2,7 @@
 CREATE MATERIALIZED VIEW IF NOT EXISTS nodes_1m_mv TO nodes_1m AS
 SELECT
     tenant,
-    cluster,
-    node,
-    provider,
-    region,
-    zone,
-    host_type,
+    ${node_names},
     toDateTime(intDiv(${seconds(time_ns)}, 60) * 60, 'UTC') AS minute,
     maxIf(value, name IN ('k8s.node.cpu.capacity', 'system.cpu.logical.count')) AS cpu_capacity_cores,
     maxIf(value, name IN ('k8s.node.cpu.allocatable', 'k8s.node.allocatable_cpu')) AS cpu_allocatable_cores,
@@ -41,10 +36,5 @@ FROM
 )
 GROUP BY
     tenant,
-    cluster,
-    node,
-    provider,
-    region,
-    zone,
-    host_type,
+    ${node_names},
     minute

@@ -6,12 +6,7 @@
 CREATE MATERIALIZED VIEW IF NOT EXISTS kubernetes_nodes_mv TO nodes_1m AS
 SELECT
     tenant,
-    cluster,
-    node,
-    provider,
-    region,
-    zone,
-    host_type,
+    ${node_names},
     instance,
     counter,
     toDateTime(intDiv(${seconds(time_ns)}, 60) * 60, 'UTC') AS minute,
@@ -79,12 +74,7 @@ FROM
 WHERE node != '' OR (is_exported AND instance != '')
 GROUP BY
     tenant,
-    cluster,
-    node,
-    provider,
-    region,
-    zone,
-    host_type,
+    ${node_names},
     instance,
     counter,
     minute
