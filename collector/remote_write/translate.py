@@ -83,16 +83,16 @@ def translate(
         data, version, secrets.randbits(64), symbols, labels, found, series, metrics, resources,
         np.zeros(2 * slots, np.int64), facts,
     )  # fmt: skip
-    if fault == wire.TOO_LARGE:
+    bound = int(facts[layout.BOUND])
+    if fault == wire.TOO_LARGE or (not fault and bound > limit_bytes):
         raise TooLargeError(
             f"the request would take more than {limit_bytes} bytes with the labels of each sample written"
-            " out; send fewer samples in a request"
+            " out; send fewer samples, or less metadata, in a request"
         )
     if fault:
         raise _damaged(int(facts[layout.POSITION]))
     if symbol_count and symbols[1] != 0:
         raise BadRequestError("the first symbol of a request must be empty: it stands for what is not said")
-    bound = int(facts[layout.BOUND])
     grow(bound)
     out = np.empty(bound, np.uint8)
     labels[wire.ROOM] = own_labels[wire.ROOM] = _NO_LIMIT  # they have been read once

@@ -389,6 +389,14 @@ def test_symbols_of_many_series_are_not_written_without_end() -> None:
         translated(Form.WRITE_2, body)
 
 
+def test_metadata_is_not_written_without_end() -> None:
+    """An empty entry of two bytes may take 192."""
+    held: list[int] = []
+    with pytest.raises(TooLargeError, match="more than 67108864 bytes"):
+        translate(Form.WRITE_1, b"\x1a\0" * (1 << 19), now_ns=NOW_NS, limit_bytes=1 << 26, grow=held.append)
+    assert sum(held) < 1 << 20
+
+
 @pytest.mark.parametrize(("name", "form", "unit"), [
     ("MAX_SERIES", Form.WRITE_1, b"\x0a\x00"), ("MAX_SERIES", Form.WRITE_2, b"\x2a\x00"),
     ("MAX_SYMBOLS", Form.WRITE_2, b"\x22\x00"),
