@@ -72,7 +72,7 @@ def _next(memory: Memory, at: int, end: int) -> tuple[int, int, int, int]:
     wire = tag & 7
     if wire == 2:
         size, at = _number(memory, at, end)
-        stop = min(at + size, end)
+        stop = at + size if size <= end - at else end
         return tag >> 3, at, stop, stop
     if wire == 1:
         at = min(at + 8, end)

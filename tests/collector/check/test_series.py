@@ -98,6 +98,16 @@ def test_broken_bytes_never_lead_beyond_the_end(series: list[Any], data: Any) ->
     numbers_of(bytes(body[:cut]), room=4)
 
 
+@pytest.mark.parametrize("inner", [0, 1, 2])
+def test_a_length_beyond_all_numbers_ends_where_the_bytes_do(inner: int) -> None:
+    """Added to a position it would be below nought."""
+    body = b"\x0a" + b"\xff" * 8 + b"\x7f" + b"abc"
+    for _ in range(inner):
+        body = b"\x0a" + bytes([len(body)]) + body
+    numbers, days = np.zeros(4, np.uint64), np.zeros(4, np.int64)
+    assert module.load()(body, 1, numbers, days, np.zeros(0, np.uint64), False) == 0
+
+
 def test_whatever_names_a_series_tells_it_apart() -> None:
     """Also the same text in another place, and what lies behind the points."""
     told = set()
