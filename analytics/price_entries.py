@@ -5,6 +5,7 @@ No logic but what makes an entry whole. `analytics.price_files` reads them, `ana
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -54,7 +55,7 @@ Usage = Literal[
 """What plans bill. A CU is a compute unit, into which others are converted first (`converted`)."""
 
 
-class Dated(BaseModel):
+class Dated(BaseModel, ABC):
     """Common to all prices: whose, where from, and on which days they hold.
 
     `provider` and `region` are `cloud.provider` and `cloud.region` of OpenTelemetry, empty for any. A price
@@ -80,9 +81,9 @@ class Dated(BaseModel):
         return self
 
     @property
+    @abstractmethod
     def key(self) -> tuple[str, ...]:
         """What it is the price of; the same key on other days is the same thing at another price."""
-        raise NotImplementedError
 
 
 class PriceEntry(Dated):

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from analytics.errors import PriceBookError
-from analytics.price_entries import Kind, Plan, PriceEntry
+from analytics.price_entries import Dated, Kind, Plan, PriceEntry
 from analytics.price_files import load_price_book
 from analytics.prices import Listing, PriceBook
 
@@ -154,3 +154,9 @@ def test_every_shipped_price_names_its_source_and_day(shipped: PriceBook) -> Non
         assert listing.entry.retrieved_on >= date(2026, 1, 1)
         assert listing.file.endswith(".yaml")
         assert listing.line > 1
+
+
+def test_a_price_of_nothing_in_particular_cannot_be_made() -> None:
+    """What is common to prices has no key of its own, by which the book could find it."""
+    with pytest.raises(TypeError, match="abstract"):
+        Dated(provider="", region="", currency="USD", source="a test", retrieved_on=DAY)  # type: ignore[abstract]
