@@ -49,6 +49,7 @@ def cluster_costs(
         node_totals=node_totals(hours, where, nodes),
         estimated=_named(nodes.filter(~pl.col("listed")).join(pieces, on="node_id", how="semi")),
         unsized=_named(where.join(loose, on="node_id", how="semi")),
+        no_spot_price=_named(nodes.filter("no_spot_price").join(pieces, on="node_id", how="semi")),
     )
 
 

@@ -39,9 +39,9 @@ class CostLines:
     `node_totals` is what each node cost (NODE_TOTAL_SCHEMA). `names` says what each workload_id is called,
     `nodes_nano` and `functions_nano` is what was divided,
     `paid` says from when to when each workload bore anything of it, `requests` are the requests by workload
-    (all kinds), `covered_s` of `present_s` node-seconds are known from samples; `estimated`, `unsized` and
-    `unpriced` are names of nodes, see `lines.DayCosts`; `uncosted` are names of workloads that have requests,
-    and no line.
+    (all kinds), `covered_s` of `present_s` node-seconds are known from samples; `estimated`, `unsized`,
+    `unpriced` and `no_spot_price` are names of nodes, see `lines.DayCosts`; `uncosted` are names of workloads
+    that have requests, and no line.
     """
 
     lines: pl.DataFrame
@@ -56,6 +56,7 @@ class CostLines:
     estimated: tuple[str, ...] = ()
     unsized: tuple[str, ...] = ()
     unpriced: tuple[str, ...] = ()
+    no_spot_price: tuple[str, ...] = ()
     uncosted: tuple[str, ...] = ()
     unlisted_functions: int = 0
     functions_without_memory: int = 0
@@ -91,6 +92,7 @@ def cost_lines(
         estimated=_all(part.estimated for part in parts),
         unsized=_all(part.unsized for part in parts),
         unpriced=_all(part.unpriced for part in parts),
+        no_spot_price=_all(part.no_spot_price for part in parts),
         uncosted=_uncosted(requests, lines),
         unlisted_functions=counts[0],
         functions_without_memory=counts[1],

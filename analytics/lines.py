@@ -57,7 +57,7 @@ class DayCosts:
     `names` has the columns of NAME_SCHEMA, maybe with repetitions; `spans` are the times that samples cover
     (SPAN_SCHEMA); `paid` says from when to when each workload bore anything (PAID_SCHEMA); `node_totals` what
     each node cost (NODE_TOTAL_SCHEMA); the rest are names of nodes: priced by default rates, by what they
-    hold, not at all.
+    hold, not at all, and spot nodes priced as if on demand.
     """
 
     lines: pl.DataFrame
@@ -69,6 +69,7 @@ class DayCosts:
     estimated: frozenset[str] = frozenset()
     unsized: frozenset[str] = frozenset()
     unpriced: frozenset[str] = frozenset()
+    no_spot_price: frozenset[str] = frozenset()
 
 
 def summed(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:

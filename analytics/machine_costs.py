@@ -41,6 +41,7 @@ def machine_costs(
         total_nano=int(hours["total_nano"].sum()),
         node_totals=node_totals(hours, hosts, hosts),
         estimated=frozenset(unlisted["node"]),
+        no_spot_price=frozenset(hosts.filter("no_spot_price").join(there, on="node_id", how="semi")["node"]),
     )
 
 

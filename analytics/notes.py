@@ -30,6 +30,12 @@ def cost_notes(costs: CostLines, window: Window) -> Iterator[str]:
             f"estimated: {_list(costs.estimated)} ha{'s' if len(costs.estimated) == 1 else 've'} no list "
             f"price for type and region; the default rates of a vCPU and a GiB are taken."
         )
+    if costs.no_spot_price:
+        one = len(costs.no_spot_price) == 1
+        yield (
+            f"{'A spot node stands at its' if one else 'Spot nodes stand at their'} price on demand, since "
+            f"the price book has no spot price for type and region: {_list(costs.no_spot_price)}."
+        )
     if costs.unsized:
         yield (
             f"estimated: containers on {_list(costs.unsized)} are priced by what they hold, because those "

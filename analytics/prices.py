@@ -36,12 +36,15 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class MachinePrice:
-    """What an hour of a machine costs, in US dollars; `listed` is False where the default rates stand in."""
+    """What an hour of a machine costs, in US dollars; `listed` is False where the default rates stand in,
+    `spot` where it is a price on demand.
+    """
 
     price: Decimal
     cores: Decimal
     memory_gib: Decimal
     listed: bool
+    spot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +79,28 @@ class PriceBook:
 
     def rates(self, day: date, provider: str = "", *, spot: bool = False) -> tuple[Decimal, Decimal]:
         """Default price of a vCPU-hour and of a GiB-hour: the provider's, where it has one, else for all."""
-        return self._rate("vcpu", "vCPU-hour", provider, day, spot), self._rate(
-            "memory", "GiB-hour", provider, day, spot
-        )
+        per_core, per_gib = self._rates(provider, day, spot)
+        return per_core.price, per_gib.price
 
     def machine(
         self, provider: str, region: str, host_type: str, day: date, *, spot: bool = False
     ) -> MachinePrice | None:
-        """The list price of a machine type, or None if the book does not have it."""
-        entry = self.price(Kind.MACHINE, provider, region, host_type, "hour", day, spot=spot)
-        if entry is None or entry.vcpu is None or entry.memory_gib is None:
-            return None
-        return MachinePrice(entry.price, entry.vcpu, entry.memory_gib, listed=True)
+        """The list price of a machine type, or None if the book does not have it. With `spot` its spot price,
+        if there is one, else the one on demand.
+        """
+        for kind in (True, False) if spot else (False,):
+            entry = self.price(Kind.MACHINE, provider, region, host_type, "hour", day, spot=kind)
+            if entry is not None and entry.vcpu is not None and entry.memory_gib is not None:
+                return MachinePrice(entry.price, entry.vcpu, entry.memory_gib, listed=True, spot=kind)
+        return None
 
     def by_size(
         self, cores: Decimal, memory_gib: Decimal, day: date, provider: str = "", *, spot: bool = False
     ) -> MachinePrice:
         """The price of a machine of unknown type, from the default rates."""
-        per_core, per_gib = self.rates(day, provider, spot=spot)
-        return MachinePrice(cores * per_core + memory_gib * per_gib, cores, memory_gib, listed=False)
+        per_core, per_gib = self._rates(provider, day, spot)
+        price = cores * per_core.price + memory_gib * per_gib.price
+        return MachinePrice(price, cores, memory_gib, listed=False, spot=per_core.spot and per_gib.spot)
 
     def function(
         self, provider: str, region: str, platform: str, architecture: str, day: date
@@ -140,12 +146,17 @@ class PriceBook:
         later = () if begun else listings
         return min(later, key=lambda one: (one.entry.effective_on, -one.rank), default=None)
 
-    def _rate(self, sku: str, unit: str, provider: str, day: date, spot: bool) -> Decimal:
+    def _rates(self, provider: str, day: date, spot: bool) -> tuple[PriceEntry, PriceEntry]:
+        return self._rate("vcpu", "vCPU-hour", provider, day, spot), self._rate(
+            "memory", "GiB-hour", provider, day, spot
+        )
+
+    def _rate(self, sku: str, unit: str, provider: str, day: date, spot: bool) -> PriceEntry:
         """A spot rate that is missing stands at the one on demand."""
         for whose, kind in ((provider, spot), ("", spot), (provider, False), ("", False)):
             entry = self.price(Kind.RATE, whose, "", sku, unit, day, spot=kind)
             if entry is not None:
-                return entry.price
+                return entry
         raise PriceBookError([f"the price book has no default for {sku} on {day}: its prices have ended"])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Final
 
 import polars as pl
 
@@ -15,19 +16,27 @@ from analytics import ledger
 from analytics.money import nano_usd
 from analytics.prices import PriceBook
 
+_KINDS: Final = ("provider", "region", "host_type", "capacity_type")
+"""What the price of a node depends on, apart from its size and the day."""
+_SPOT: Final = "spot"
+
 
 def sized(nodes: pl.DataFrame, book: PriceBook, day: date) -> pl.DataFrame:
-    """Nodes with a size and whether their type has a list price that day; a type in the book fills in a size
-    nobody told.
+    """Nodes with a size, whether their type has a list price that day (`listed`), and whether they are spot
+    and the book knows their price on demand only (`no_spot_price`); a type in the book fills in a size nobody
+    told.
     """
-    kinds = ("provider", "region", "host_type")
     rows = []
-    for provider, region, host_type in nodes.select(kinds).unique().iter_rows():
-        price = book.machine(provider, region, host_type, day)
+    for kind in nodes.select(_KINDS).unique().iter_rows():
+        provider, region, host_type, capacity_type = kind
+        spot = capacity_type == _SPOT
+        price = book.machine(provider, region, host_type, day, spot=spot)
         size = (float(price.cores), float(price.memory_gib) * ledger.GIB) if price else (0.0, 0.0)
-        rows.append((provider, region, host_type, price is not None, *size))
-    schema = dict.fromkeys(kinds, pl.String) | {
+        found = price or book.by_size(Decimal(1), Decimal(1), day, provider, spot=spot)
+        rows.append((*kind, found.listed, spot and not found.spot, *size))
+    schema = dict.fromkeys(_KINDS, pl.String) | {
         "listed": pl.Boolean,
+        "no_spot_price": pl.Boolean,
         "_cores": pl.Float64,
         "_bytes": pl.Float64,
     }
@@ -37,7 +46,7 @@ def sized(nodes: pl.DataFrame, book: PriceBook, day: date) -> pl.DataFrame:
         return pl.when(pl.col(column) > 0).then(column).otherwise(instead).alias(column)
 
     return (
-        nodes.join(sizes, on=list(kinds))
+        nodes.join(sizes, on=list(_KINDS))
         .with_columns(told("cpu_capacity", "_cores"), told("memory_capacity", "_bytes"))
         .with_columns(told("cpu_allocatable", "cpu_capacity"), told("memory_allocatable", "memory_capacity"))
         .drop("_cores", "_bytes")
@@ -60,8 +69,7 @@ def default_rates(held: pl.DataFrame, book: PriceBook) -> pl.DataFrame:
 
 def _prices(pieces: pl.DataFrame, nodes: pl.DataFrame, book: PriceBook) -> pl.DataFrame:
     """An hour's price of every node and day. There are few different ones, so each is looked up once."""
-    size = ("cpu_capacity", "memory_capacity")
-    kinds = ("provider", "region", "host_type", *size, "day")
+    kinds = (*_KINDS, "cpu_capacity", "memory_capacity", "day")
     wanted = (
         pieces.select("node_id", day=pl.col("hour").dt.date())
         .unique()
@@ -69,14 +77,14 @@ def _prices(pieces: pl.DataFrame, nodes: pl.DataFrame, book: PriceBook) -> pl.Da
         .select("node_id", *kinds)
     )
     rows = []
-    for provider, region, host_type, cores, memory, day in wanted.select(kinds).unique().iter_rows():
-        price = book.machine(provider, region, host_type, day) or book.by_size(
-            Decimal(str(cores)), Decimal(str(memory / ledger.GIB)), day, provider
+    for kind in wanted.select(kinds).unique().iter_rows():
+        provider, region, host_type, capacity_type, cores, memory, day = kind
+        spot = capacity_type == _SPOT
+        price = book.machine(provider, region, host_type, day, spot=spot) or book.by_size(
+            Decimal(str(cores)), Decimal(str(memory / ledger.GIB)), day, provider, spot=spot
         )
-        rates = book.rates(day, provider)
-        rows.append(
-            (provider, region, host_type, cores, memory, day, nano_usd(price.price), *map(float, rates))
-        )
+        rates = book.rates(day, provider, spot=price.spot)
+        rows.append((*kind, nano_usd(price.price), *map(float, rates)))
     schema = {name: wanted.schema[name] for name in kinds}
     prices = pl.DataFrame(
         rows,

@@ -50,8 +50,8 @@ CONTAINER_COLUMNS: dict[str, Any] = {
 }  # fmt: skip
 NODE_COLUMNS: dict[str, Any] = {
     "node_id": pl.UInt64, "cluster": pl.String, "node": pl.String, "host_type": pl.String,
-    "provider": pl.String, "region": pl.String, "cpu_capacity": pl.Float64, "cpu_allocatable": pl.Float64,
-    "memory_capacity": pl.Float64, "memory_allocatable": pl.Float64,
+    "provider": pl.String, "region": pl.String, "capacity_type": pl.String, "cpu_capacity": pl.Float64,
+    "cpu_allocatable": pl.Float64, "memory_capacity": pl.Float64, "memory_allocatable": pl.Float64,
 }  # fmt: skip
 NODE_MINUTE_COLUMNS: dict[str, Any] = {
     "node_id": pl.UInt64, "minute": TIME, "cpu_usage": pl.Float64, "busy_share": pl.Float64,
@@ -97,7 +97,7 @@ class Estate:
         size |= {key: what[key] for key in size if key in what}
         self.nodes.append({
             "node_id": number, "cluster": "fra", "node": f"node-{number}", "host_type": "", "provider": "",
-            "region": "", "cpu_allocatable": size["cpu_capacity"],
+            "region": "", "capacity_type": "", "cpu_allocatable": size["cpu_capacity"],
             "memory_allocatable": size["memory_capacity"], **size, **what,
         })  # fmt: skip
         self.node_minutes += [
@@ -181,6 +181,7 @@ class Estate:
             estimated=tuple(sorted(name for part in parts for name in part.estimated)),
             unsized=tuple(sorted(name for part in parts for name in part.unsized)),
             unpriced=tuple(sorted(name for part in parts for name in part.unpriced)),
+            no_spot_price=tuple(sorted(name for part in parts for name in part.no_spot_price)),
         )
 
 

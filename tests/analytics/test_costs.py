@@ -15,6 +15,7 @@ from analytics.cost import By, cost_rows, identified
 from analytics.costing import CostLines
 from analytics.documents import CostRow
 from analytics.lines import NAME_SCHEMA, named
+from analytics.prices import PriceBook
 from analytics.settings import AnalyticsSettings
 
 GIB = 1024**3
@@ -138,6 +139,37 @@ def test_a_node_of_a_type_without_price_stands_at_the_default_rates(estate: Any,
     assert costs.estimated == ("node-1",)
 
 
+SPOT_BOX = {"vcpu": Decimal(4), "memory_gib": Decimal(16), "provider": "aws", "region": "eu-west-1"}
+SPOT_RATES = (("vcpu", "vCPU-hour", "0.003"), ("memory", "GiB-hour", "0.001"))
+
+
+@pytest.mark.parametrize(
+    ("has_machine", "has_rates", "host_type", "hourly_nano", "told"),
+    [
+        (True, True, "box", 50_000_000, ((), ())),
+        (False, True, "box", 200_000_000, ((), ("node-1",))),  # the type's own price before rates
+        (True, True, "unheard-of", 28_000_000, (("node-1",), ())),
+        (True, False, "unheard-of", 200_000_000, (("node-1",), ("node-1",))),
+    ],
+)
+def test_a_spot_node_stands_at_its_spot_price_or_is_named(
+    estate: Any, book: Any, price: Any, *, has_machine: bool, has_rates: bool, host_type: str,
+    hourly_nano: int, told: tuple[tuple[str, ...], ...],
+) -> None:  # fmt: skip
+    own = [price("box", "hour", "0.05", spot=True, **SPOT_BOX)] if has_machine else []
+    rates = [price(*rate, spot=True) for rate in SPOT_RATES] if has_rates else []
+    one = estate()
+    one.node(1, at=range(0, 60, 5), **{**BOX, "host_type": host_type}, capacity_type="spot")
+    one.node(2, at=range(0, 60, 5), **BOX, capacity_type="on-demand")
+    one.node(3, at=range(0, 60, 5), **BOX)
+
+    costs = one.costs(PriceBook([*book.listings, *own, *rates]))
+
+    assert costs.nodes_nano == hourly_nano + 2 * 200_000_000
+    assert (costs.estimated, costs.no_spot_price) == told
+    assert sum(map(sum, amounts(costs).values())) == costs.nodes_nano
+
+
 def test_a_known_type_says_how_large_a_node_is_that_does_not(estate: Any, book: Any) -> None:
     one = estate()
     one.node(1, at=range(0, 60, 5), **BOX, cpu_capacity=0.0, memory_capacity=0.0)
@@ -225,6 +257,7 @@ NODE = st.fixed_dictionaries({
     "cpu_capacity": st.sampled_from([0.0, 0.1, 4.0, 96.0]),
     "memory_capacity": st.sampled_from([0.0, 0.5 * GIB, 16.0 * GIB]),
     "cpu_allocatable": st.sampled_from([0.0, 0.05, 3.9, 500.0]),
+    "capacity_type": st.sampled_from(["", "spot", "on-demand"]),
     "at": st.lists(st.integers(0, 200), max_size=5),
 })  # fmt: skip
 

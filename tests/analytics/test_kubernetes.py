@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,6 +18,8 @@ from analytics.cost import By
 from analytics.samples import Samples, read_samples
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window
+from ingest.inventory.importing import import_snapshot
+from ingest.inventory.snapshot import Reading
 from ingest.store.engine import Session
 from support.cluster import CONTAINERS, full_hour, of_collector, of_prometheus
 from support.kubernetes import VERSIONS, Sample, cadvisor, sample, state
@@ -184,7 +188,63 @@ def test_the_rows_are_the_same(session: Session, telemetry: Any, tenant: str, ex
     ]
     assert minutes[0].equals(minutes[1])
     assert len(minutes[0]) == 60 * len(CONTAINERS)
-    assert theirs.nodes.equals(ours.nodes)
+    assert theirs.nodes.drop("capacity_type").equals(ours.nodes.drop("capacity_type"))
+
+
+def test_whether_a_node_is_spot_is_in_its_labels(session: Session, telemetry: Any, tenant: str) -> None:
+    """By kube-state-metrics, else by the cluster's snapshot, each node of one name in its own cluster."""
+    time_ms = round(START.timestamp() * 1000)
+    capacity = {"resource": "cpu", "unit": "core"}
+    for cluster, node in (("fra", "n1"), ("dub", "n1"), ("fra", "n2"), ("fra", "n3"), ("fra", "n4")):
+        telemetry.prometheus([
+            sample("kube_node_status_capacity", time_ms, 4.0, cluster=cluster, node=node, **capacity)
+        ])  # fmt: skip
+    spot = {"label_karpenter_sh_capacity_type": "spot"}
+    regular = {"label_kubernetes_azure_com_scalesetpriority": "regular"}
+    telemetry.prometheus([
+        sample("kube_node_labels", time_ms, cluster="fra", node="n1", **spot),
+        sample("kube_node_labels", time_ms, cluster="fra", node="n2", **regular),
+    ])  # fmt: skip
+    telemetry.store()
+    labels = {
+        "n2": {"eks.amazonaws.com/capacityType": "SPOT"}, "n3": {"eks.amazonaws.com/capacityType": "SPOT"},
+    }  # fmt: skip
+    snapshot = Reading("a test")
+    snapshot.feed(json.dumps({"kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": said}}
+        for node, said in labels.items()
+    ]}).encode())  # fmt: skip
+    import_snapshot(session, snapshot.finish(), tenant=tenant, cluster="fra", taken_at=START, now=START)
+
+    nodes = frames(session, tenant).nodes.select("cluster", "node", "capacity_type")
+    assert sorted(nodes.rows()) == [
+        ("dub", "n1", ""), ("fra", "n1", "spot"), ("fra", "n2", "on-demand"), ("fra", "n3", "spot"),
+        ("fra", "n4", ""),
+    ]  # fmt: skip
+
+
+def test_a_spot_node_stands_at_its_spot_price(
+    session: Session, telemetry: Any, tenant: str, basis: Basis, tmp_path: Path
+) -> None:
+    """What kube-state-metrics says of the node in `of_prometheus` is that it is spot."""
+    book = tmp_path / "ours.yaml"
+    book.write_text(
+        "currency: USD\nsource: a test\nretrieved_on: 2026-01-01\nentries:\n"
+        "  - {provider: aws, region: eu-central-1, sku: m6i.xlarge, unit: hour, price: '0.09', vcpu: 4, "
+        "memory_gib: 16, spot: true}\n",
+        encoding="utf-8",
+    )
+    ours = Basis.load(AnalyticsSettings(price_book=(book,)), "USD", UTC)
+    scraped(telemetry)
+    telemetry.store()
+
+    assert costs(session, ours, tenant)["total"].total == Decimal("0.09")
+    window = f"{HOUR.start.isoformat()}/{HOUR.end.isoformat()}"
+    answers = [
+        cost_answer(session, one, by=By.TEAM, window=window, now=datetime.now(UTC), tenant=tenant)
+        for one in (ours, basis)
+    ]
+    assert [any("spot node" in note for note in answer.notes) for answer in answers] == [False, True]
 
 
 def second_run(one: Sample) -> Sample:

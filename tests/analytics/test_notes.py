@@ -39,6 +39,8 @@ def test_a_plain_answer_says_only_what_is_not_counted() -> None:
          "before is not in the costs.")),
         ({"estimated": ("a",)}, "estimated: a has no list price for type and region; the default rates"),
         ({"estimated": tuple("abcde")}, "estimated: a, b, c and 2 more have no list price"),
+        ({"no_spot_price": ("a",)}, "A spot node stands at its price on demand, since the price book has no"),
+        ({"no_spot_price": tuple("abcd")}, "Spot nodes stand at their price on demand, since the price book"),
         ({"unsized": ("a",)}, "estimated: containers on a are priced by what they hold"),
         ({"unpriced": ("a",)}, "not in the costs: a, since nobody said how large"),
         ({"uncosted": ("mine",)}, "1 service sends requests but no usage metrics; its cost is not known"),

@@ -58,7 +58,24 @@ def test_a_provider_may_have_default_rates_of_its_own(shipped: PriceBook) -> Non
 def test_spot_has_rates_of_its_own_where_they_are_known(shipped: PriceBook) -> None:
     assert shipped.rates(DAY, spot=True) == (Decimal("0.006655"), Decimal("0.000892"))
     assert shipped.rates(DAY, "oracle_cloud", spot=True) == (Decimal("0.006655"), Decimal("0.000892"))
-    assert shipped.machine("aws", "eu-central-1", "m6i.xlarge", DAY, spot=True) is None
+    by_size = shipped.by_size(Decimal(2), Decimal(8), DAY, spot=True)
+    assert (by_size.price, by_size.spot) == (2 * Decimal("0.006655") + 8 * Decimal("0.000892"), True)
+
+
+def test_a_spot_machine_stands_at_its_spot_price_or_the_one_on_demand(
+    shipped: PriceBook, price: Price
+) -> None:
+    size = {"vcpu": 4, "memory_gib": 16, "provider": "aws", "region": "eu-central-1"}
+    own = PriceBook([*shipped.listings, price("m6i.xlarge", "hour", "0.09", spot=True, **size)])
+
+    found = [
+        book.machine("aws", "eu-central-1", "m6i.xlarge", DAY, spot=spot)
+        for book in (shipped, own)
+        for spot in (False, True)
+    ]
+    assert [(one.price, one.spot) for one in found if one is not None] == [
+        (Decimal("0.23"), False), (Decimal("0.23"), False), (Decimal("0.23"), False), (Decimal("0.09"), True),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

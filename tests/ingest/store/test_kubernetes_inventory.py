@@ -150,7 +150,11 @@ def test_an_object_has_a_row_for_each_day(write: Any, show: Show) -> None:
         ("label_karpenter_sh_capacity_type", "on-demand", "on-demand"),
         ("label_cloud_google_com_gke_spot", "true", "spot"),
         ("label_cloud_google_com_gke_preemptible", "true", "spot"),
+        ("label_cloud_google_com_gke_provisioning", "spot", "spot"),
+        ("label_cloud_google_com_gke_provisioning", "preemptible", "spot"),
+        ("label_cloud_google_com_gke_provisioning", "standard", "on-demand"),
         ("label_kubernetes_azure_com_scalesetpriority", "spot", "spot"),
+        ("label_kubernetes_azure_com_scalesetpriority", "regular", "on-demand"),
         ("label_team", "spot", ""),
     ],
 )
