@@ -39,6 +39,7 @@ class ReconciledRow(Document):
     kind: Literal["node", "function", ""] = Field(
         description="What it is here; empty if it is not known here."
     )
+    cluster: str = Field(default="", description="Of a node of a cluster.")
     name: str = Field(description="Here, else in the bill.")
     resource_id: str
     provider: str

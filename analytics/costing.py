@@ -102,7 +102,8 @@ def cost_lines(
 
 def _node_totals(parts: Sequence[DayCosts]) -> pl.DataFrame:
     whole = pl.concat([pl.DataFrame(schema=NODE_TOTAL_SCHEMA), *(part.node_totals for part in parts)])
-    return whole.group_by("node").agg(pl.col("host_type").max(), pl.col("nano").sum()).sort("node")
+    by_node = whole.group_by("cluster", "node").agg(pl.col("host_type").max(), pl.col("nano").sum())
+    return by_node.sort("cluster", "node")
 
 
 def requests_of(hours: pl.DataFrame) -> pl.DataFrame:

@@ -45,7 +45,7 @@ PAID_SCHEMA: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
     "paid_from": TIME,
     "paid_until": TIME,
 }
-NODE_TOTAL_SCHEMA: Final = {"node": pl.String, "host_type": pl.String, "nano": pl.Int64}
+NODE_TOTAL_SCHEMA: Final = {"cluster": pl.String, "node": pl.String, "host_type": pl.String, "nano": pl.Int64}
 """What each node cost; `host_type` is empty where nobody said."""
 AMOUNTS: Final = ("cpu_nano", "memory_nano", "functions_nano", "used_nano")
 
@@ -88,9 +88,9 @@ def node_totals(hours: pl.DataFrame, where: pl.DataFrame, nodes: pl.DataFrame) -
     return (
         hours.group_by("node_id")
         .agg(nano=pl.col("total_nano").sum())
-        .join(where.select("node_id", "node"), on="node_id", how="left")
+        .join(where.select("node_id", "cluster", "node"), on="node_id", how="left")
         .join(nodes.select("node_id", "host_type"), on="node_id", how="left")
-        .select(pl.col("node").fill_null(""), pl.col("host_type").fill_null(""), "nano")
+        .select(pl.col("cluster", "node", "host_type").fill_null(""), "nano")
     )
 
 

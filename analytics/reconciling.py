@@ -2,14 +2,15 @@
 
 `analytics.answers` calls it. A resource is known by the last part of its id, or by its name: `i-0abc` of
 an ARN is the node whose provider id or `host.id` is that. The traps: a charge that reaches over the edge of
-the window is left out, since nobody knows how much of it falls inside; and amounts of other currencies are
-never converted, only told.
+the window is left out, since nobody knows how much of it falls inside; amounts of other currencies are
+never converted, only told; and a name that several things have is the name of none.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact
 from typing import Any, Final, Literal
@@ -23,17 +24,20 @@ from analytics.money import usd
 _PARTS: Final = re.compile(r"[/:]")
 _EXACT: Final = Context(prec=80, traps=[Inexact])
 _NOTHING: Final = Decimal(0)
+_LEVELS: Final = 3
+"""Of names, see `known_as`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """Something that has a cost here, and the names that a bill may have for it, in lower case."""
+    """Something that has a cost here, and the names that a bill may have for it: `known_as`."""
 
     kind: Literal["node", "function"]
+    cluster: str
     name: str
     instance_type: str
     computed: Decimal
-    known_as: frozenset[str]
+    known_as: tuple[frozenset[str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +55,81 @@ class Reconciled:
 
 def things(costs: CostLines, node_ids: pl.DataFrame, rate: Decimal) -> list[Thing]:
     """Nodes, machines and functions with what each cost. `node_ids` as the query of that name; `rate` are
-    units of the shown currency for a US dollar.
+    units of the shown currency for a US dollar. Functions of one name are one: a bill knows no more of them.
     """
-    ids: Mapping[str, list[str]] = dict(node_ids.select("node", "ids").iter_rows())
+    ids: Mapping[tuple[str, str], list[str]] = {
+        (cluster, node): several
+        for cluster, node, several in node_ids.select("cluster", "node", "ids").iter_rows()
+    }
+    nodes = costs.node_totals.select("cluster", "node", "host_type", "nano")
+    called = Counter(nodes["node"])
+
+    def names(cluster: str, node: str) -> tuple[frozenset[str], ...]:
+        """With the ids that host metrics tell which do not say the cluster, if the node can be no other."""
+        unplaced = ids.get(("", node), []) if called[node] == 1 else []
+        return known_as(node, [*ids.get((cluster, node), []), *unplaced])
+
     found = [
-        Thing("node", node, host_type, usd(nano) * rate, _names(node, ids.get(node, ())))
-        for node, host_type, nano in costs.node_totals.select("node", "host_type", "nano").iter_rows()
+        Thing("node", cluster, node, host_type, usd(nano) * rate, names(cluster, node))
+        for cluster, node, host_type, nano in nodes.iter_rows()
     ]
-    functions = costs.lines.filter(pl.col("line") == "function").join(
-        costs.names.select("workload_id", "workload_name"), on="workload_id", how="left"
+    functions = (
+        costs.lines.filter(pl.col("line") == "function")
+        .join(costs.names.select("workload_id", "workload_name"), on="workload_id", how="left")
+        .group_by(pl.col("workload_name").fill_null(""))
+        .agg(pl.col("functions_nano").sum())
+        .sort("workload_name")
     )
     found += [
-        Thing("function", name or "", "", usd(nano) * rate, _names(name or "", ()))
-        for name, nano in functions.select("workload_name", "functions_nano").iter_rows()
+        Thing("function", "", name, "", usd(nano) * rate, known_as(name))
+        for name, nano in functions.iter_rows()
     ]
     return found
 
 
-def reconciled(bill: pl.DataFrame, known: Iterable[Thing], currency: str) -> Reconciled:
+def known_as(name: str, ids: Iterable[str] = ()) -> tuple[frozenset[str], ...]:
+    """What a bill may call it, in lower case: its ids, its whole name, the first label of a DNS name. What
+    stands before goes before.
+    """
+    whole = name.lower()
+    return tuple(frozenset(names) - {""} for names in (ids, (whole,), (whole.partition(".")[0],)))
+
+
+def reconciled(bill: pl.DataFrame, known: Sequence[Thing], currency: str) -> Reconciled:
     """`bill` as the query bill_resources returns it."""
     ours = bill.filter(
         (pl.col("currency") == currency) & (pl.col("category") == "Usage") & (pl.col("inside") == 1)
     )
-    left = {name: thing for thing in known for name in thing.known_as}
-    unseen = {thing.name: thing for thing in left.values()}
-    seen: dict[str, list[dict[str, Any]]] = {}
+    owners, shared = _by_name(known)
+    seen: dict[int, list[dict[str, Any]]] = {}
     rows: list[ReconciledRow] = []
+    in_doubt: set[str] = set()
     for line in ours.iter_rows(named=True):
-        thing = next((left[name] for name in _called(line) if name in left), None)
-        if thing is None:
+        names = _called(line)
+        number = next((owners[name] for name in names if name in owners), None)
+        if number is None:
             rows.append(_only_in_bill(line))
+            in_doubt |= shared & set(names)
         else:
-            unseen.pop(thing.name, None)
-            seen.setdefault(thing.name, []).append(line)
-    by_name = {thing.name: thing for thing in left.values()}
-    rows += [_matched(by_name[name], lines) for name, lines in seen.items()]
-    rows += [_only_here(thing) for thing in unseen.values()]
-    rows.sort(key=lambda row: (-abs(row.difference), row.name, row.resource_id))
-    return Reconciled(tuple(rows), tuple(_discounts(rows)), tuple(_notes(bill, currency)))
+            seen.setdefault(number, []).append(line)
+    rows += [_matched(known[number], lines) for number, lines in seen.items()]
+    rows += [_only_here(thing) for number, thing in enumerate(known) if number not in seen]
+    rows.sort(key=lambda row: (-abs(row.difference), row.name, row.cluster, row.resource_id))
+    return Reconciled(tuple(rows), tuple(_discounts(rows)), tuple(_notes(bill, currency, in_doubt)))
+
+
+def _by_name(known: Sequence[Thing]) -> tuple[dict[str, int], set[str]]:
+    """Whose a name is, by its place in `known`; and the names that are several things', and so nobody's."""
+    owners: dict[str, int] = {}
+    shared: set[str] = set()
+    for level in range(_LEVELS):
+        claims: dict[str, set[int]] = {}
+        for number, thing in enumerate(known):
+            for name in thing.known_as[level] - owners.keys() - shared:
+                claims.setdefault(name, set()).add(number)
+        owners |= {name: min(numbers) for name, numbers in claims.items() if len(numbers) == 1}
+        shared |= {name for name, numbers in claims.items() if len(numbers) > 1}
+    return owners, shared
 
 
 def bill_rows(listed: pl.DataFrame) -> tuple[BillRow, ...]:
@@ -111,11 +152,6 @@ def bill_rows(listed: pl.DataFrame) -> tuple[BillRow, ...]:
     )
 
 
-def _names(name: str, ids: Iterable[str]) -> frozenset[str]:
-    """The whole name, and the first label of a DNS name."""
-    return frozenset({name.lower(), name.lower().partition(".")[0], *ids} - {""})
-
-
 def _called(line: Mapping[str, Any]) -> tuple[str, ...]:
     tail = _PARTS.split(str(line["resource_id"]))[-1]
     return tuple(name.lower() for name in (tail, str(line["resource_name"])) if name)
@@ -128,8 +164,8 @@ def _matched(thing: Thing, lines: list[dict[str, Any]]) -> ReconciledRow:
     first = lines[0]
     types = (line["instance_type"] for line in lines)
     return ReconciledRow(
-        status="matched", kind=thing.kind, name=thing.name, resource_id=first["resource_id"],
-        provider=first["provider"], service=first["service"],
+        status="matched", kind=thing.kind, cluster=thing.cluster, name=thing.name,
+        resource_id=first["resource_id"], provider=first["provider"], service=first["service"],
         instance_type=next((kind for kind in types if kind), thing.instance_type),
         billed=billed, effective=effective, list=listed, computed=thing.computed,
         difference=_EXACT.subtract(effective, thing.computed),
@@ -148,7 +184,8 @@ def _only_in_bill(line: Mapping[str, Any]) -> ReconciledRow:
 
 def _only_here(thing: Thing) -> ReconciledRow:
     return ReconciledRow(
-        status="only in lowtide", kind=thing.kind, name=thing.name, resource_id="", provider="", service="",
+        status="only in lowtide", kind=thing.kind, cluster=thing.cluster, name=thing.name, resource_id="",
+        provider="", service="",
         instance_type=thing.instance_type, billed=None, effective=None, list=None, computed=thing.computed,
         difference=-thing.computed,
     )  # fmt: skip
@@ -170,9 +207,11 @@ def _discounts(rows: Iterable[ReconciledRow]) -> Iterator[DiscountRow]:
         )  # fmt: skip
 
 
-def _notes(bill: pl.DataFrame, currency: str) -> Iterator[str]:
+def _notes(bill: pl.DataFrame, currency: str, in_doubt: Iterable[str]) -> Iterator[str]:
     if bill.is_empty():
         yield "There is no bill with a charge in this window (`lowtide bills` lists those there are)."
+    for name in sorted(in_doubt):
+        yield f"Not matched by name: {name}, since several things here are called so."
     others = sorted(set(bill["currency"]) - {currency})
     if others:
         named = ", ".join(others)

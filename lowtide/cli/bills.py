@@ -96,7 +96,12 @@ def compare(
         money("computed", "Computed"),
         money("difference", "Difference"),
     ]
-    more = [Column("kind", "Kind"), Column("resource_id", "Resource"), Column("provider", "Provider")]
+    more = [
+        Column("kind", "Kind"),
+        Column("cluster", "Cluster"),
+        Column("resource_id", "Resource"),
+        Column("provider", "Provider"),
+    ]
     columns = shown if output is Output.TABLE else [*shown, *more, money("list", "List")]
     render(answer.rows, columns, output)
     _tell_discounts(run, answer)

@@ -9,12 +9,15 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analytics.answers import Basis, bills_answer, reconcile_answer
-from analytics.reconciling import Thing, reconciled
+from analytics.reconciling import Thing, known_as, reconciled
 from analytics.settings import AnalyticsSettings
 from ingest.bills.importing import import_bill
 from ingest.store.engine import Session
+from support.kubernetes import sample
 
 HEADER = (
     "BilledCost,BillingAccountId,BillingAccountName,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,"
@@ -39,8 +42,10 @@ def bill(*rows: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame([{**usual, **row} for row in rows], schema=SCHEMA)
 
 
-def thing(name: str, computed: str, *ids: str, kind: Any = "node", host_type: str = "m6i.large") -> Thing:
-    return Thing(kind, name, host_type, Decimal(computed), frozenset({name.lower(), *ids}))
+def thing(
+    name: str, computed: str, *ids: str, kind: Any = "node", cluster: str = "", host_type: str = "m6i.large"
+) -> Thing:
+    return Thing(kind, cluster, name, host_type, Decimal(computed), known_as(name, ids))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +87,70 @@ def test_both_sides_are_accounted_for() -> None:
     ]  # fmt: skip
     assert found.sum_of("matched", "effective") + found.sum_of("only in bill", "effective") == Decimal("10.5")
     assert found.sum_of("only in lowtide", "computed") == Decimal("2.25")
+
+
+def test_nodes_of_one_name_are_told_apart_by_their_ids() -> None:
+    lines = bill(
+        {"resource_id": "i-1", "effective": Decimal(3)}, {"resource_id": "i-2", "effective": Decimal(5)}
+    )
+    known = [thing("node-1", "4", "i-1", cluster="fra"), thing("node-1", "6", "i-2", cluster="dub")]
+
+    found = reconciled(lines, known, "USD")
+
+    assert [(row.status, row.cluster, row.effective, row.computed) for row in found.rows] == [
+        ("matched", "dub", 5, 6), ("matched", "fra", 3, 4),
+    ]  # fmt: skip
+    assert not [note for note in found.notes if "node-1" in note]
+
+
+def test_a_name_of_several_things_is_none_of_them() -> None:
+    """Whose charge it is nobody knows: it stays in the bill, and what was computed here."""
+    lines = bill({"resource_id": "node-1", "effective": Decimal(3)})
+    known = [thing("node-1", "4", cluster="fra"), thing("node-1", "6", cluster="dub")]
+
+    found = reconciled(lines, known, "USD")
+
+    assert [(row.status, row.cluster) for row in found.rows] == [
+        ("only in lowtide", "dub"), ("only in lowtide", "fra"), ("only in bill", ""),
+    ]  # fmt: skip
+    assert "Not matched by name: node-1, since several things here are called so." in found.notes
+
+
+def test_a_whole_name_goes_before_the_first_part_of_another() -> None:
+    lines = bill({"resource_name": "web", "effective": Decimal(3)})
+
+    found = reconciled(lines, [thing("web.example.com", "4"), thing("web", "6")], "USD")
+
+    assert {row.name: row.status for row in found.rows} == {
+        "web": "matched", "web.example.com": "only in lowtide",
+    }  # fmt: skip
+
+
+NAMED = st.sampled_from(["a", "A", "b", "a.x", "a.y", "i-1", "i-2"])
+KNOWN = st.builds(
+    lambda name, computed, ids, kind, cluster: thing(name, str(computed), *ids, kind=kind, cluster=cluster),
+    NAMED, st.decimals(0, 100, places=9), st.lists(NAMED.map(str.lower), max_size=2),
+    st.sampled_from(["node", "function"]), st.sampled_from(["", "fra", "dub"]),
+)  # fmt: skip
+LINE = st.fixed_dictionaries({
+    "resource_id": st.one_of(st.just(""), NAMED),
+    "resource_name": st.one_of(st.just(""), NAMED),
+    "effective": st.decimals(-10, 100, places=9),
+})  # fmt: skip
+
+
+@settings(max_examples=100)
+@given(st.lists(KNOWN, max_size=6), st.lists(LINE, max_size=6))
+def test_no_charge_and_nothing_computed_is_lost_or_counted_twice(
+    known: list[Thing], lines: list[dict[str, Any]]
+) -> None:
+    found = reconciled(bill(*lines), known, "USD")
+
+    assert sum(row.effective or 0 for row in found.rows) == sum(line["effective"] for line in lines)
+    assert sum(row.computed or 0 for row in found.rows) == sum(one.computed for one in known)
+    assert sum(row.difference for row in found.rows) == sum(
+        (row.effective or 0) - (row.computed or 0) for row in found.rows
+    )
 
 
 def test_what_is_not_compared_is_told() -> None:
@@ -157,3 +226,56 @@ def test_a_bill_and_telemetry_of_the_same_hour(
     assert (listed.billing_account, listed.currency, listed.billed) == ("1", "USD", Decimal("0.09"))
     assert (listed.period_start, listed.period_end, listed.imports) == (month, end, 1)
     assert '"billed":"0.09"' in listed.model_dump_json()
+
+
+def test_resources_that_have_a_name_only_and_nodes_of_one_name(
+    session: Session, telemetry: Any, tenant: str, tmp_path: Path
+) -> None:
+    """Two clusters have a node-1, told apart by their provider's ids, and the bill has two resources without
+    an id.
+    """
+    now = datetime.now(UTC)
+    start = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    size = {
+        "k8s.node.cpu.capacity": 2.0,
+        "k8s.node.memory.capacity": 8.0 * 1024**3,
+        "k8s.node.cpu.usage": 1.0,
+    }
+    for cluster, host_type in (("fra", "m6i.large"), ("dub", "m6i.xlarge")):
+        node = {
+            "k8s.cluster.name": cluster, "k8s.node.name": "node-1", "host.type": host_type,
+            "cloud.provider": "aws", "cloud.region": "eu-central-1",
+        }  # fmt: skip
+        times = [start + timedelta(minutes=at) for at in range(60)]
+        telemetry.gauges(node, [(name, value, at, {}) for name, value in size.items() for at in times])
+        telemetry.prometheus([
+            sample(
+                "kube_node_info", round(start.timestamp() * 1000), cluster=cluster, node="node-1",
+                provider_id=f"aws:///eu-central-1a/i-{cluster}",
+            )
+        ])  # fmt: skip
+    telemetry.store()
+    month = start.replace(day=1, hour=0)
+    end = (month + timedelta(days=32)).replace(day=1)
+
+    def line(amount: str, resource: str, name: str) -> str:
+        return (
+            f"{amount},1,One,USD,{month:%Y-%m-%dT%H:%M:%SZ},{end:%Y-%m-%dT%H:%M:%SZ},Usage,,hours,"
+            f"{start:%Y-%m-%dT%H:%M:%SZ},{start + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ},{amount},{amount},"
+            f"AWS,{amount},2,Hours,Compute,AmazonEC2,AWS,AWS,{resource},{name},"
+        )
+
+    path = tmp_path / "bill.csv"
+    lines = [line("3", "i-fra", ""), line("5", "i-dub", ""), line("7", "", "one"), line("11", "", "two")]
+    path.write_text("\n".join([HEADER, *lines]) + "\n")
+    import_bill(session, path, "bill.csv", tenant=tenant, now=now)
+    basis = Basis.load(AnalyticsSettings(), "USD", UTC)
+
+    answer = reconcile_answer(session, basis, window="5h", now=now, tenant=tenant)
+
+    found = {(row.status, row.cluster or row.name): row for row in answer.rows}
+    assert {key: row.effective for key, row in found.items()} == {
+        ("matched", "fra"): 3, ("matched", "dub"): 5, ("only in bill", "one"): 7, ("only in bill", "two"): 11,
+    }  # fmt: skip
+    hourly = {cluster: found["matched", cluster].computed for cluster in ("fra", "dub")}
+    assert hourly == {"fra": Decimal("0.115"), "dub": Decimal("0.23")}
