@@ -55,7 +55,7 @@ class Scraper:
         return [
             _Job(
                 job,
-                Fetcher(job, f"scrape.jobs.{number}"),
+                Fetcher(job, f"scrape.jobs[{number}]"),
                 TargetFiles(job.file_sd, lambda name=job.name: self._telemetry.file_failed(name)),  # type: ignore[misc]
             )
             for number, job in enumerate(self._settings.jobs)

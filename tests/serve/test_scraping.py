@@ -10,8 +10,17 @@ from typing import Any
 
 import pytest
 
+from support.certs import Pki
 from support.launcher import Launcher, Running
-from support.prometheus import Prometheus, free_port, node_exporter, prometheus, scraped
+from support.prometheus import (
+    PASSWORD,
+    USER,
+    Prometheus,
+    free_port,
+    node_exporter,
+    prometheus,
+    scraped,
+)
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
@@ -120,6 +129,47 @@ def test_it_has_what_prometheus_has(launch: Launcher, tmp_path: Path) -> None:
         ]
 
 
+def test_a_target_with_tls_certificates_and_a_password(launch: Launcher, tmp_path: Path, pki: Pki) -> None:
+    (tmp_path / "right").write_text(PASSWORD + "\n")
+    (tmp_path / "wrong").write_text("something else\n")
+    known = {
+        "ca_file": str(pki.servers.certificate),
+        "certificate_file": str(pki.shop.certificate),
+        "key_file": str(pki.shop.key),
+        "username": USER,
+        "password_file": str(tmp_path / "right"),
+    }
+    jobs = {
+        "known": known,
+        "strange": known | {"ca_file": str(pki.strangers.certificate)},
+        "unnamed": {key: known[key] for key in ("ca_file", "username", "password_file")},
+        "other": known | {"server_name": "other.internal"},
+        "guessed": known | {"password_file": str(tmp_path / "wrong")},
+    }
+    with node_exporter(tmp_path / "node", "uname", pki=pki) as node:
+        common = f'targets = ["{node}"]\nscheme = "https"\ninterval_s = 0.5\ntimeout_s = 0.5\n'
+        server = serve(launch, tmp_path, "".join(
+            f'[[scrape.jobs]]\nname = "{name}"\n{common}' + "".join(f'{k} = "{v}"\n' for k, v in job.items())
+            for name, job in jobs.items()
+        ))  # fmt: skip
+
+        def up(job: str) -> list[float]:
+            return [value for labels, value in ours(server, job).items() if ("__name__", "up") in labels]
+
+        until(lambda: {job: up(job) for job in jobs} == {job: [float(job == "known")] for job in jobs})
+        named = [dict(labels)["__name__"] for labels in ours(server, "known")]
+        assert "node_uname_info" in named
+
+        page = page_of(server)
+        for job, reason in (
+            ("strange", "connect"), ("unnamed", "connect"), ("other", "connect"), ("guessed", "status"),
+        ):  # fmt: skip
+            assert f'lowtide_scrape_failures_total{{job="{job}",reason="{reason}"}}' in page
+        told = server.told()
+        assert "401" in told
+        assert PASSWORD not in told
+
+
 def newest(server: Running) -> str:
     """When the second target was scraped last."""
     sql = "SELECT max(TimeUnix) AS newest FROM prometheus_samples WHERE MetricName = 'a' AND Value = 2"
@@ -169,4 +219,4 @@ def test_a_wrong_file_of_a_setting_ends_the_start(launch: Launcher, tmp_path: Pa
         "serve", "--config", str(file), "--api-port", "0", "--otlp-http-port", "0", "--otlp-grpc-port", "0"
     )
     assert running.process.wait(60) == 1
-    assert "scrape.jobs.0.bearer_token_file: nowhere cannot be read" in running.told()
+    assert "scrape.jobs[0].bearer_token_file: nowhere cannot be read" in running.told()

@@ -21,9 +21,21 @@ from typing import Any
 import httpx2
 import pytest
 
+from support.certs import Pki
+
 TOOLS = Path(__file__).parents[2] / ".tools" / "usr" / "bin"
 START_S = 60.0
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
+USER, PASSWORD = "lowtide", "a secret of a test"
+HASH_BY_BCRYPT = "$2b$04$abcdefghijklmnopqrstuuWd/wt5RA1fFe3jRVq9tfTzaOgdrqlCq"
+WEB = """\
+tls_server_config:
+  cert_file: {server.certificate}
+  key_file: {server.key}
+  client_auth_type: RequireAndVerifyClientCert
+  client_ca_file: {senders.certificate}
+basic_auth_users: {{{user}: {password}}}
+"""
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -122,26 +134,36 @@ def prometheus(
 
 
 @contextlib.contextmanager
-def node_exporter(folder: Path, *collectors: str) -> Iterator[str]:
-    """One with these collectors; its address."""
+def node_exporter(folder: Path, *collectors: str, pki: Pki | None = None) -> Iterator[str]:
+    """One with these collectors; its address. With `pki` it speaks TLS, wants the certificate of one of its
+    senders, and USER with PASSWORD."""
     folder.mkdir()
     address = f"127.0.0.1:{free_port()}"
     command = [
         tool("prometheus-node-exporter"), f"--web.listen-address={address}", "--collector.disable-defaults",
         *(f"--collector.{name}" for name in collectors),
     ]  # fmt: skip
-    with _started(command, folder / "log", f"http://{address}/"):
+    if pki is None:
+        with _started(command, folder / "log", f"http://{address}/"):
+            yield address
+        return
+    (folder / "web.yml").write_text(
+        WEB.format(server=pki.server, senders=pki.senders, user=USER, password=HASH_BY_BCRYPT)
+    )
+    known = {"verify": pki.trust(pki.shop), "auth": (USER, PASSWORD)}
+    command.append(f"--web.config.file={folder}/web.yml")
+    with _started(command, folder / "log", f"https://{address}/", **known):
         yield address
 
 
 @contextlib.contextmanager
-def _started(command: list[str], log: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that answers at its URL."""
+def _started(command: list[str], log: Path, url: str, **client: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that answers at its URL, to an HTTP client made so."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
     try:
         until = time.monotonic() + START_S
-        with httpx2.Client(timeout=30, trust_env=False) as http:
+        with httpx2.Client(timeout=30, trust_env=False, **client) as http:
             while True:
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < until, log.read_text()

@@ -33,7 +33,7 @@ def scraping(exposed: Exposed) -> Iterator[Callable[..., OneTarget]]:
             registry = CollectorRegistry()
             kept = Kept()
             (target,) = targets_of(job)
-            fetcher = Fetcher(job, "scrape.jobs.0")
+            fetcher = Fetcher(job, "scrape.jobs[0]")
             one = OneTarget(None, kept, registry, fetcher)  # type: ignore[arg-type]
             one.scraping = Scraping(
                 job, target, fetcher=fetcher, way_in=kept, telemetry=ScrapeTelemetry(registry), reader=reader,

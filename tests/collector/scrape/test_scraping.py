@@ -339,7 +339,7 @@ def test_files_are_looked_at_when_the_server_starts(scraping: Make, tmp_path: Pa
     for content in (None, b"", b"\xff\x00"):
         if content is not None:
             file.write_bytes(content)
-        with pytest.raises(ScrapeStartError, match=rf"scrape\.jobs\.0\.{setting}"):
+        with pytest.raises(ScrapeStartError, match=rf"scrape\.jobs\[0\]\.{setting}"):
             scraping(**{setting: file}, **others.get(setting, {}))
 
 
