@@ -261,6 +261,9 @@ def _header(name: str, columns: Sequence[str]) -> Sequence[str]:
             else f"more than {MOST_COLUMNS} columns"
         )
         raise BillError([f"{name}:1: {said}"])
+    strange = [column for column in columns if column == "*" or (column[:1], column[-1:]) == ("^", "$")]
+    if strange:  # polars takes them for patterns of names
+        raise BillError([f"{name}:1: {column}: no column is read by such a name" for column in strange[:20]])
     return tuple(columns)
 
 

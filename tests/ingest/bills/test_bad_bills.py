@@ -105,6 +105,8 @@ def _harmed(data: bytes, at: int) -> bytes:
             "bill.csv:1: BilledCost: FOCUS 1.0 has this column",
         ),
         (lambda text: text.replace("BilledCost", "Tags"), "bill.csv:1: columns are there twice: Tags"),
+        (lambda text: text.replace("ResourceId", "^x$"), "bill.csv:1: ^x$: no column is read by such a name"),
+        (lambda text: text.replace("ResourceId", "*"), "bill.csv:1: *: no column is read by such a name"),
         (lambda _: "a,b,c\n1,2,3\n", "bill.csv:1: these are not the columns of a FOCUS bill: a, b, c"),
         (lambda _: "", "bill.csv:1: these are not the columns"),
         (lambda text: text.splitlines()[0] + "\n", "bill.csv: there is no row in it"),
