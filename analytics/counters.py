@@ -16,6 +16,10 @@ import polars as pl
 
 LONGEST_GAP: Final = timedelta(minutes=90)
 """A rate over a longer silence says little of its end (`clock.LONGEST_STEP`)."""
+FALLEN: Final = 0.5
+"""A counter that falls below this share of itself has begun again. One that falls by less was read by two
+scrapers of a pair, of which the one that asked first was answered last.
+"""
 UNTOLD: Final = "cpu"
 """The counter of a container whose id is not told. The kubelet has one beside cAdvisor's, in
 `/metrics/resource`."""
@@ -109,7 +113,8 @@ def _grown() -> pl.Expr:
     """
     last, before, peak = pl.col("cpu_time_s"), pl.col("before_s"), pl.col("peak_s")
     up = pl.max_horizontal(peak - before, pl.lit(0.0))
-    again = pl.when((last < before) | (last < peak)).then(last).otherwise(0.0)
+    begun = (last < before * FALLEN) | (last < peak * FALLEN)
+    again = pl.when(begun).then(last).otherwise(0.0)
     elapsed = _seconds(pl.col("read_at") - pl.col("container_before"))
     share = pl.when(pl.col("age_s") > elapsed).then(elapsed / pl.col("age_s")).otherwise(1.0)
     near = pl.col("read_at") - pl.col("before_at") <= LONGEST_GAP

@@ -62,6 +62,12 @@ def test_a_counter_that_begins_again_within_a_minute() -> None:
     assert cores(read(0, 50.0), read(60, 4.0, peak_s=52.0)) == pytest.approx([0.1, 0.1])
 
 
+def test_a_reading_that_is_stored_out_of_order_is_no_new_beginning() -> None:
+    """Of two scrapers of a pair, the one that began a moment later was answered before the other one."""
+    found = cores(read(10, 5000.0), read(70, 5011.98, peak_s=5012.0), read(130, 5024.0))
+    assert found == pytest.approx([0.2, 0.2, 0.2], rel=0.01)
+
+
 def test_a_restart_is_a_counter_of_its_own() -> None:
     """Of the first run, what it used after it was last read is not known."""
     assert cores(read(10, 55.0, started=-100), read(60, 6.0, "c2", started=12)) == pytest.approx([0.5, 0.12])
