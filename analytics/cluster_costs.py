@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from analytics import allocation, clock, ledger
-from analytics.lines import AMOUNTS, LINE_SCHEMA, SPAN_SCHEMA, DayCosts, node_totals, paid_times
+from analytics.lines import AMOUNTS, LINE_SCHEMA, SPAN_SCHEMA, DayCosts, node_totals, nothing_but, paid_times
 from analytics.prices import PriceBook
 from analytics.pricing import default_rates, node_hours
 from analytics.settings import AnalyticsSettings
@@ -62,7 +62,7 @@ def _lines(
         lines.join(where, on="node_id", how="left")
         .join(who, on="container_id", how="left")
         .with_columns(
-            functions_nano=pl.lit(0, pl.Int64),
+            **nothing_but("cpu_nano", "memory_nano", "used_nano"),
             line=pl.when((pl.col("line") == "container") & sidecar).then(pl.lit("sidecar")).otherwise("line"),
         )
         .select(list(LINE_SCHEMA))

@@ -16,6 +16,7 @@ import polars as pl
 from analytics.costing import CostLines
 from analytics.documents import CostRow
 from analytics.grouping import By
+from analytics.lines import COSTS
 from analytics.money import usd
 from analytics.ownership.apply import owned
 from analytics.ownership.rules import Ruleset
@@ -97,7 +98,7 @@ def cost_rows(costs: CostLines, workloads: pl.DataFrame, by: By, rate: Decimal) 
             f"{name}_nano": _amount_of("container", "machine", "idle", "system", column=f"{name}_nano")
             for name in ("cpu", "memory")
         },
-        total_nano=pl.sum_horizontal("cpu_nano", "memory_nano", "functions_nano"),
+        total_nano=pl.sum_horizontal(*COSTS),
         is_borne=pl.col("workload_id").is_not_null(),
     )
     # A workload without any cost is a line as well: its requests are in the total.
@@ -105,7 +106,7 @@ def cost_rows(costs: CostLines, workloads: pl.DataFrame, by: By, rate: Decimal) 
     both = pl.concat(
         [lines, asked_of.with_columns(is_borne=pl.lit(value=True), line=pl.lit(""))], how="diagonal"
     )
-    amounts = ("cpu_nano", "memory_nano", "sidecars_nano", "functions_nano", "total_nano", "used_nano")
+    amounts = (*COSTS, "sidecars_nano", "total_nano", "used_nano")
     keys = ("name", "shown", "service_namespace", "service")
     groups = (
         both.with_columns(_key(by))
@@ -206,6 +207,7 @@ def _row(group: Mapping[str, object], rate: Decimal, whole_nano: int) -> CostRow
         memory=money("memory_nano"),
         sidecars=money("sidecars_nano"),
         functions=money("functions_nano"),
+        storage=money("storage_nano"),
         total=money("total_nano"),
         share=total / whole_nano if whole_nano else None,
         unused=usd(total - _integer(group["used_nano"])) * rate,

@@ -17,12 +17,22 @@ import polars as pl
 
 from analytics import clock, functions
 from analytics.cluster_costs import cluster_costs
-from analytics.lines import LINE_SCHEMA, NODE_TOTAL_SCHEMA, SPAN_SCHEMA, DayCosts, named, paid_times, summed
+from analytics.lines import (
+    LINE_SCHEMA,
+    NODE_TOTAL_SCHEMA,
+    SPAN_SCHEMA,
+    DayCosts,
+    named,
+    nothing_but,
+    paid_times,
+    summed,
+)
 from analytics.machine_costs import machine_costs
 from analytics.prices import PriceBook
 from analytics.pricing import sized
 from analytics.samples import Samples, placed, slots_of
 from analytics.settings import AnalyticsSettings
+from analytics.volumes import volume_costs
 from analytics.window import Window
 
 SOURCES: Final = ("application", "function_telemetry", "function_log", "access_log", "proxy")
@@ -37,7 +47,7 @@ class CostLines:
     workload.
 
     `node_totals` is what each node cost (NODE_TOTAL_SCHEMA). `names` says what each workload_id is called,
-    `nodes_nano` and `functions_nano` is what was divided,
+    `nodes_nano`, `functions_nano` and `volumes_nano` is what was divided,
     `paid` says from when to when each workload bore anything of it, `requests` are the requests by workload
     (all kinds), `covered_s` of `present_s` node-seconds are known from samples; `estimated`, `unsized`,
     `unpriced` and `no_spot_price` are names of nodes, see `lines.DayCosts`; `uncosted` are names of workloads
@@ -61,6 +71,9 @@ class CostLines:
     unlisted_functions: int = 0
     functions_without_memory: int = 0
     sampled: bool = False
+    volumes_nano: int = 0
+    estimated_volumes: tuple[str, ...] = ()
+    unpriced_volumes: tuple[str, ...] = ()
     node_totals: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NODE_TOTAL_SCHEMA))
 
 
@@ -85,6 +98,7 @@ def cost_lines(
         requests=requests.group_by("workload_id").agg(pl.col("requests").sum(), pl.col("starts").sum()),
         nodes_nano=sum(part.total_nano for part in parts),
         functions_nano=int(function_rows["functions_nano"].sum()),
+        volumes_nano=sum(part.volumes_nano for part in parts),
         node_totals=_node_totals(parts),
         covered_s=covered,
         present_s=present,
@@ -93,6 +107,8 @@ def cost_lines(
         unsized=_all(part.unsized for part in parts),
         unpriced=_all(part.unpriced for part in parts),
         no_spot_price=_all(part.no_spot_price for part in parts),
+        estimated_volumes=_all(part.estimated_volumes for part in parts),
+        unpriced_volumes=_all(part.unpriced_volumes for part in parts),
         uncosted=_uncosted(requests, lines),
         unlisted_functions=counts[0],
         functions_without_memory=counts[1],
@@ -120,7 +136,11 @@ def day_costs(
     day: Window,
     now: datetime,
 ) -> Iterator[DayCosts]:
-    """What a day's samples cost: the clusters', then the machines'. A day without any costs nothing. Pure."""
+    """What a day's samples cost: the volumes', the clusters', then the machines'. A day without any costs
+    nothing. Pure.
+    """
+    if len(samples.volumes):
+        yield volume_costs(samples.volumes, samples.mounts, samples.containers, samples.nodes, day, book)
     if samples.is_empty:
         return
     minutes = placed(samples)
@@ -194,17 +214,16 @@ def _functions(
     rows = rows.with_columns(
         cluster=pl.lit(""),
         line=pl.lit("function"),
-        cpu_nano=pl.lit(0, pl.Int64),
-        memory_nano=pl.lit(0, pl.Int64),
         used_nano=pl.col("functions_nano"),
+        **nothing_but("functions_nano", "used_nano"),
     )
     return rows.select(list(LINE_SCHEMA)), (unlisted, silent)
 
 
 def _uncosted(requests: pl.DataFrame, lines: pl.DataFrame) -> tuple[str, ...]:
-    """What is asked and bears nothing, by name: nobody measured what it runs on."""
+    """What is asked and bears nothing but a volume, by name: nobody measured what it runs on."""
     asked = requests.filter(pl.col("requests") > 0).unique("workload_id")
-    without = asked.join(lines, on="workload_id", how="anti")
+    without = asked.join(lines.filter(pl.col("line") != "volume"), on="workload_id", how="anti")
     return tuple(without["workload_name"].sort())
 
 

@@ -61,6 +61,7 @@ class CostRow(Document):
     memory: Money
     sidecars: Money = Field(description="CPU and memory of sidecar containers; not in `cpu` and `memory`.")
     functions: Money
+    storage: Money = Field(description="Persistent volumes.")
     total: Money
     share: float | None = Field(description="Of the grand total.")
     unused: Money = Field(

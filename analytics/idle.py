@@ -18,6 +18,7 @@ from analytics.activity import Activity, evidence_of, fixed_hours, open_hours, s
 from analytics.cost import PLATFORM, UNOWNED
 from analytics.costing import CostLines
 from analytics.documents import IdleRow, Span
+from analytics.lines import COSTS
 from analytics.money import usd
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window
@@ -133,13 +134,16 @@ def _group() -> pl.Expr:
 
 
 def _costs(costs: CostLines) -> pl.DataFrame:
-    amount = pl.col("cpu_nano") + pl.col("memory_nano") + pl.col("functions_nano")
+    amount = pl.sum_horizontal(*COSTS)
     sidecars = pl.when(pl.col("line") == "sidecar").then(amount).otherwise(0).sum()
     return (
         costs.lines.filter(pl.col("workload_id").is_not_null())
         .group_by("workload_id")
-        .agg(total_nano=amount.sum(), sidecars_nano=sidecars)
-        .with_columns(application_nano=pl.col("total_nano") - pl.col("sidecars_nano"))
+        .agg(total_nano=amount.sum(), sidecars_nano=sidecars, storage_nano=pl.col("storage_nano").sum())
+        # A volume is paid for while nothing runs, too.
+        .with_columns(
+            application_nano=pl.col("total_nano") - pl.sum_horizontal("sidecars_nano", "storage_nano")
+        )
     )
 
 

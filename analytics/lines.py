@@ -22,9 +22,12 @@ LINE_SCHEMA: Final = {
     "cpu_nano": pl.Int64,
     "memory_nano": pl.Int64,
     "functions_nano": pl.Int64,
+    "storage_nano": pl.Int64,
     "used_nano": pl.Int64,
 }
-"""`line` is container, sidecar, machine, function, idle or system; the last two belong to no workload."""
+"""`line` is container, sidecar, machine, function, volume, idle or system; the last two belong to no
+workload.
+"""
 NAME_SCHEMA: Final = {
     "workload_id": pl.UInt64,
     "cluster": pl.String,
@@ -47,17 +50,20 @@ PAID_SCHEMA: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
 }
 NODE_TOTAL_SCHEMA: Final = {"cluster": pl.String, "node": pl.String, "host_type": pl.String, "nano": pl.Int64}
 """What each node cost; `host_type` is empty where nobody said."""
-AMOUNTS: Final = ("cpu_nano", "memory_nano", "functions_nano", "used_nano")
+COSTS: Final = ("cpu_nano", "memory_nano", "functions_nano", "storage_nano")
+"""What a line costs is the sum of these."""
+AMOUNTS: Final = (*COSTS, "used_nano")
 
 
 @dataclass(frozen=True, slots=True)
 class DayCosts:
-    """What one day cost on one kind of machine. `total_nano` is what the lines add up to.
+    """What one day cost on one kind of machine, or for volumes. `total_nano` (of machines) and `volumes_nano`
+    are what the lines add up to.
 
     `names` has the columns of NAME_SCHEMA, maybe with repetitions; `spans` are the times that samples cover
     (SPAN_SCHEMA); `paid` says from when to when each workload bore anything (PAID_SCHEMA); `node_totals` what
     each node cost (NODE_TOTAL_SCHEMA); the rest are names of nodes: priced by default rates, by what they
-    hold, not at all, and spot nodes priced as if on demand.
+    hold, not at all, and spot nodes priced as if on demand; and of volumes: priced by a default, and not.
     """
 
     lines: pl.DataFrame
@@ -70,6 +76,14 @@ class DayCosts:
     unsized: frozenset[str] = frozenset()
     unpriced: frozenset[str] = frozenset()
     no_spot_price: frozenset[str] = frozenset()
+    volumes_nano: int = 0
+    estimated_volumes: frozenset[str] = frozenset()
+    unpriced_volumes: frozenset[str] = frozenset()
+
+
+def nothing_but(*amounts: str) -> dict[str, pl.Expr]:
+    """The columns of all other AMOUNTS, as nothing."""
+    return {name: pl.lit(0, pl.Int64).alias(name) for name in AMOUNTS if name not in amounts}
 
 
 def summed(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:

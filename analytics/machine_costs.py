@@ -9,7 +9,16 @@ from __future__ import annotations
 import polars as pl
 
 from analytics import clock, machines
-from analytics.lines import AMOUNTS, LINE_SCHEMA, SPAN_SCHEMA, DayCosts, named, node_totals, paid_times
+from analytics.lines import (
+    AMOUNTS,
+    LINE_SCHEMA,
+    SPAN_SCHEMA,
+    DayCosts,
+    named,
+    node_totals,
+    nothing_but,
+    paid_times,
+)
 from analytics.prices import PriceBook
 from analytics.pricing import node_hours
 from analytics.samples import Samples
@@ -30,7 +39,9 @@ def machine_costs(
     unlisted = hosts.filter(~pl.col("listed")).join(there, on="node_id", how="semi")
     return DayCosts(
         lines=lines.with_columns(
-            cluster=pl.lit(""), line=pl.lit("machine"), functions_nano=pl.lit(0, pl.Int64)
+            cluster=pl.lit(""),
+            line=pl.lit("machine"),
+            **nothing_but("cpu_nano", "memory_nano", "used_nano"),
         )
         .select(list(LINE_SCHEMA))
         .group_by("workload_id", "cluster", "line")

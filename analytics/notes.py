@@ -43,6 +43,13 @@ def cost_notes(costs: CostLines, window: Window) -> Iterator[str]:
         )
     if costs.unpriced:
         yield f"not in the costs: {_list(costs.unpriced)}, since nobody said how large, or of which type."
+    if costs.estimated_volumes:
+        yield (
+            f"estimated: {_counted(len(costs.estimated_volumes), 'volume')} of a kind without a price in the "
+            f"price book, at its default for volumes: {_list(costs.estimated_volumes)}."
+        )
+    if costs.unpriced_volumes:
+        yield f"not in the costs: volumes for which there is no price: {_list(costs.unpriced_volumes)}."
     if costs.uncosted:
         send, whose = ("sends", "its") if len(costs.uncosted) == 1 else ("send", "their")
         yield (
@@ -66,7 +73,7 @@ def cost_notes(costs: CostLines, window: Window) -> Iterator[str]:
             "Some requests are sampled; counts and functions' costs are corrected by their sampling "
             "probability."
         )
-    yield "Not counted yet: storage, network, load balancers, control planes, discounts and taxes."
+    yield "Not counted yet: network, load balancers, control planes, discounts and taxes."
 
 
 def ownership_notes(ownership: Ownership) -> Iterator[str]:

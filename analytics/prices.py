@@ -18,6 +18,9 @@ from analytics.errors import PriceBookError
 from analytics.price_entries import Dated, Kind, Plan, PriceEntry
 
 DEFAULT_PLAN: Final = "default"
+DEFAULT_VOLUME: Final = "volume"
+_VOLUME_UNITS: Final = {"GiB-hour": 1, "GiB-month": 730}
+"""Hours in each: a month is a twelfth of a year, as lists of prices count it."""
 _OF_FUNCTIONS: Final = frozenset({"request", "GiB-second", "storage-GiB-second"})
 """What is known of a function's use, or, of its storage, left out."""
 _ARCHITECTURES: Final[Mapping[str, str]] = {"arm64": "arm64", "aarch64": "arm64"}
@@ -52,6 +55,14 @@ class FunctionPlan:
     """The plan of a function; `listed` is False where the default plan stands in."""
 
     plan: Plan
+    listed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VolumePrice:
+    """What a GiB of a volume costs an hour; `listed` is False where the default price stands in."""
+
+    per_gib_hour: Decimal
     listed: bool
 
 
@@ -101,6 +112,19 @@ class PriceBook:
         per_core, per_gib = self._rates(provider, day, spot)
         price = cores * per_core.price + memory_gib * per_gib.price
         return MachinePrice(price, cores, memory_gib, listed=False, spot=per_core.spot and per_gib.spot)
+
+    def volume(self, provider: str, region: str, skus: Iterable[str], day: date) -> VolumePrice | None:
+        """The price of a volume by the first of its names that has one, for this region or any; else the
+        default for volumes, or None if there is none.
+        """
+        places = ((provider, region), (provider, ""), ("", ""))
+        for sku in (*skus, DEFAULT_VOLUME):
+            for whose, where in places:
+                for unit, hours in _VOLUME_UNITS.items():
+                    entry = self.price(Kind.VOLUME, whose, where, sku, unit, day)
+                    if entry is not None:
+                        return VolumePrice(entry.price / hours, listed=sku != DEFAULT_VOLUME)
+        return None
 
     def function(
         self, provider: str, region: str, platform: str, architecture: str, day: date

@@ -20,17 +20,21 @@ from analytics.window import Window
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The samples of one day with their margins, as the queries of the same names return them."""
+    """The samples of one day with their margins, as the queries of the same names return them; `volumes` as
+    volume_hours, `mounts` as volume_mounts, both without margins.
+    """
 
     containers: pl.DataFrame
     container_minutes: pl.DataFrame
     nodes: pl.DataFrame
     node_minutes: pl.DataFrame
     host_services: pl.DataFrame
+    volumes: pl.DataFrame
+    mounts: pl.DataFrame
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was heard at all."""
+        """Whether nothing was heard of nodes, machines and what runs on them."""
         frames = (
             self.containers, self.container_minutes, self.nodes, self.node_minutes, self.host_services
         )  # fmt: skip
@@ -62,6 +66,8 @@ def read_samples(session: Session, window: Window, tenant: str) -> Samples:
         nodes,
         nodes_counted(node_minutes, node_counters),
         host_services,
+        read_range(session, "volume_hours", tenant, window.start, window.end),
+        read_range(session, "volume_mounts", tenant, window.start, window.end),
     )
 
 

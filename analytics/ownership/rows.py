@@ -11,6 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from analytics.costing import CostLines
+from analytics.lines import COSTS
 from analytics.money import usd
 from analytics.ownership.apply import FROM
 from analytics.ownership.documents import OwnerExplained, OwnerRow, RuleTried
@@ -19,13 +20,12 @@ from analytics.ownership.rules import NAMES, SAID, Placed, Ruleset
 
 OWN: Final = "its own attributes"
 _PLACEHOLDERS: Final = ("", "unowned", "platform")
-_AMOUNTS: Final = ("cpu_nano", "memory_nano", "functions_nano")
 _COLUMNS: Final = {"environment": "owned_environment"}
 
 
 def with_costs(workloads: pl.DataFrame, costs: CostLines) -> pl.DataFrame:
     """`workloads` as `cost.identified` returns them, with `cost_nano`, the most expensive first."""
-    borne = costs.lines.group_by("workload_id").agg(cost_nano=pl.sum_horizontal(*_AMOUNTS).sum())
+    borne = costs.lines.group_by("workload_id").agg(cost_nano=pl.sum_horizontal(*COSTS).sum())
     return (
         workloads.join(borne, on="workload_id", how="left")
         .with_columns(pl.col("cost_nano").fill_null(0))

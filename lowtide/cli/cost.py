@@ -117,6 +117,7 @@ def columns(by: By, currency: str, output: Output) -> list[Column]:
         money("memory", "Memory"),
         money("sidecars", "Sidecars"),
         money("functions", "Functions"),
+        money("storage", "Storage"),
         money("total", "Total"),
         Column("share", "Share", Unit.SHARE),
         money("unused", "Of it unused"),

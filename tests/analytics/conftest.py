@@ -69,8 +69,8 @@ _GIVEN = {"provider": "", "region": "", "currency": "USD", "source": "a test", "
 
 def entry(sku: str, unit: str, price: str, **more: Any) -> Listing:
     """A price of the test's own book."""
-    kind = "machine" if unit == "hour" else "rate"
-    given = {**_GIVEN, "kind": kind, "sku": sku, "unit": unit, "price": price, **more}
+    usual = "machine" if unit == "hour" else "rate"
+    given = {**_GIVEN, "kind": usual, "sku": sku, "unit": unit, "price": price, **more}
     return Listing(PriceEntry.model_validate(given), "a test", 1)
 
 
@@ -78,6 +78,16 @@ def plan(name: str, request: str, gib_second: str, **more: Any) -> Listing:
     """A plan of the test's own book."""
     given = {**_GIVEN, "plan": name, "prices": {"request": request, "GiB-second": gib_second}, **more}
     return Listing(Plan.model_validate(given), "a test", 1)
+
+
+VOLUME_COLUMNS: dict[str, Any] = {
+    "cluster": pl.String, "volume": pl.String, "hour": TIME, "capacity_bytes": pl.Float64,
+    "namespace": pl.String, "claim": pl.String, "skus": pl.List(pl.String),
+}  # fmt: skip
+MOUNT_COLUMNS: dict[str, Any] = {
+    "cluster": pl.String, "namespace": pl.String, "claim": pl.String, "hour": TIME, "pod": pl.String,
+    "workload_kind": pl.String, "workload_name": pl.String, "workload_id": pl.UInt64,
+}  # fmt: skip
 
 
 @dataclass
@@ -90,6 +100,8 @@ class Estate:
     node_minutes: list[dict[str, Any]] = field(default_factory=list)
     host_services: list[dict[str, Any]] = field(default_factory=list)
     owners: list[dict[str, Any]] = field(default_factory=list)
+    volumes: list[dict[str, Any]] = field(default_factory=list)
+    mounts: list[dict[str, Any]] = field(default_factory=list)
 
     def node(self, number: int, *, at: Sequence[int] = (), **what: Any) -> None:
         """A node that was heard in these minutes of the day."""
@@ -134,6 +146,27 @@ class Estate:
             "counter": "", "cpu_time_s": cpu_time_s, "cpu_grown_s": 0.0, "memory_usage": None,
         })  # fmt: skip
 
+    def volume(self, name: str, *, hours: Sequence[int] = (0,), gib: float = 10.0, **what: Any) -> None:
+        """A volume that was named in these hours of the day."""
+        self.volumes += [
+            {
+                "cluster": "fra", "volume": name, "hour": minute(60 * hour), "capacity_bytes": gib * GIB,
+                "namespace": "shop", "claim": f"claim-{name}", "skus": ["fast"], **what,
+            }
+            for hour in hours
+        ]  # fmt: skip
+
+    def mount(self, claim: str, pod: str, *, workload: int, hours: Sequence[int] = (0,), **what: Any) -> None:
+        """A pod that mounts a claim in these hours of the day."""
+        self.mounts += [
+            {
+                "cluster": "fra", "namespace": "shop", "claim": claim, "hour": minute(60 * hour), "pod": pod,
+                "workload_kind": "Deployment", "workload_name": f"workload-{workload}",
+                "workload_id": workload, **what,
+            }
+            for hour in hours
+        ]  # fmt: skip
+
     def owner(self, workload: int, **what: Any) -> None:
         """What the resources of a workload say about it."""
         self.owners.append({
@@ -153,6 +186,8 @@ class Estate:
             nodes=pl.DataFrame(self.nodes, NODE_COLUMNS),
             node_minutes=pl.DataFrame(self.node_minutes, NODE_MINUTE_COLUMNS),
             host_services=pl.DataFrame(self.host_services, HOST_SERVICE_COLUMNS),
+            volumes=pl.DataFrame(self.volumes, VOLUME_COLUMNS),
+            mounts=pl.DataFrame(self.mounts, MOUNT_COLUMNS),
         )
 
     @property
@@ -175,6 +210,9 @@ class Estate:
             requests=pl.DataFrame(schema=none),
             nodes_nano=sum(part.total_nano for part in parts),
             functions_nano=0,
+            volumes_nano=sum(part.volumes_nano for part in parts),
+            estimated_volumes=tuple(sorted(name for part in parts for name in part.estimated_volumes)),
+            unpriced_volumes=tuple(sorted(name for part in parts for name in part.unpriced_volumes)),
             covered_s=0,
             present_s=0,
             first_at=day.start,

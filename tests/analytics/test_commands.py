@@ -82,7 +82,7 @@ def test_costs_for_people(command: Command) -> None:
     assert code == 0
     assert header.split("  ")[0] == "Team"
     assert [line.split()[0] for line in lines] == ["checkout", "canvas", "idle", "system", "total"]
-    assert lines[-1].split()[1:6] == ["0.18", "0.09", "<0.01", "<0.01", "0.28"]
+    assert lines[-1].split()[1:7] == ["0.18", "0.09", "<0.01", "<0.01", "0.00", "0.28"]
     assert err.startswith("Cost by team, ")
     assert "Not counted yet" in err
     assert err.endswith(".\n\n"), "a blank line before the table"

@@ -317,7 +317,7 @@ def test_every_grouping_has_the_same_total_and_its_lines_add_up(
         assert total.total == Decimal(costs.nodes_nano) / NANO * rate
         assert sum(row.total for row in rows) == total.total
         for row in (*rows, total):
-            assert row.total == row.cpu + row.memory + row.sidecars + row.functions
+            assert row.total == row.cpu + row.memory + row.sidecars + row.functions + row.storage
         assert len({(row.name, row.line) for row in rows}) == len(rows)
 
 

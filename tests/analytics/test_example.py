@@ -46,7 +46,7 @@ def test_the_page_prints_what_the_engine_answers(session: Session, example: Any,
     assert answer.coverage == 1.0
     assert answer.notes == (
         "Functions stand at list price, first tier; the account's free quota is not taken off.",
-        "Not counted yet: storage, network, load balancers, control planes, discounts and taxes.",
+        "Not counted yet: network, load balancers, control planes, discounts and taxes.",
     )
 
 

@@ -15,7 +15,7 @@ from analytics.window import Window
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 WEEK = Window(START, START + timedelta(days=7))
-ALWAYS = "Not counted yet: storage, network, load balancers, control planes, discounts and taxes."
+ALWAYS = "Not counted yet: network, load balancers, control planes, discounts and taxes."
 
 
 def about(**what: Any) -> list[str]:
@@ -41,6 +41,8 @@ def test_a_plain_answer_says_only_what_is_not_counted() -> None:
         ({"estimated": tuple("abcde")}, "estimated: a, b, c and 2 more have no list price"),
         ({"no_spot_price": ("a",)}, "A spot node stands at its price on demand, since the price book has no"),
         ({"no_spot_price": tuple("abcd")}, "Spot nodes stand at their price on demand, since the price book"),
+        ({"estimated_volumes": ("a",)}, "estimated: 1 volume of a kind without a price in the price book"),
+        ({"unpriced_volumes": ("a",)}, "not in the costs: volumes for which there is no price: a."),
         ({"unsized": ("a",)}, "estimated: containers on a are priced by what they hold"),
         ({"unpriced": ("a",)}, "not in the costs: a, since nobody said how large"),
         ({"uncosted": ("mine",)}, "1 service sends requests but no usage metrics; its cost is not known"),

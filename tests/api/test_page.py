@@ -47,8 +47,8 @@ STATE = PipelineState(
 def cost(by: str) -> CostAnswer:
     row = CostRow(
         name=f"one {by}", line="direct", cpu=Decimal(1), memory=Decimal(1), sidecars=Decimal(0),
-        functions=Decimal(0), total=Decimal(2), share=1.0, unused=Decimal(0), requests=None,
-        per_million_requests=None,
+        functions=Decimal(0), storage=Decimal(0), total=Decimal(2), share=1.0, unused=Decimal(0),
+        requests=None, per_million_requests=None,
     )  # fmt: skip
     return CostAnswer(**ABOUT, by=by, rows=(row,))
 

@@ -31,8 +31,8 @@ ABOUT: dict[str, Any] = {
 def cost_row(name: str, total: str, line: str = "direct", **more: Any) -> CostRow:
     given = {
         "cpu": Decimal(total), "memory": Decimal(0), "sidecars": Decimal(0), "functions": Decimal(0),
-        "total": Decimal(total), "share": 0.25, "unused": Decimal("0.001"), "requests": None,
-        "per_million_requests": None,
+        "storage": Decimal(0), "total": Decimal(total), "share": 0.25, "unused": Decimal("0.001"),
+        "requests": None, "per_million_requests": None,
     }  # fmt: skip
     return CostRow.model_validate({"name": name, "line": line, **given, **more})
 
