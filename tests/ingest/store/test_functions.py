@@ -132,6 +132,15 @@ def test_events_of_the_telemetry_api(store: Store, rows: Rows) -> None:
     ]
 
 
+def test_an_event_that_comes_by_two_ways_is_one(store: Store, rows: Rows) -> None:
+    """From the Telemetry API, and from the function's log, whose records have times of their own."""
+    event = {**json.loads(events()[1]), "time": f"{NOON:%Y-%m-%dT%H:%M:%S}.000Z"}
+    store([json.dumps(event, separators=(",", ":"))], NOON_NS + 41 * 10**6)
+    store([json.dumps(event["record"])], event_name="platform.report")
+
+    assert [(row["attempt"], row["billed_ms"]) for row in rows(INVOCATIONS)] == [(1, 2.0)]
+
+
 def test_one_run_told_by_everyone_is_one(store: Store, spans: Store, rows: Rows) -> None:
     line = f"REPORT RequestId: {RUN}\tDuration: 1.32 ms\tBilled Duration: 2 ms\tMemory Size: 1024 MB"
     spans(RUN)

@@ -1,4 +1,5 @@
--- A record without an id, or with a duration that nobody can have waited for (a week), tells of no run.
+-- A record without an id, or with a duration that nobody can have waited for (a week), tells of no run. The time of an event is its
+-- own, so that it is the same whichever way it came, unless it lies further than a week before the record or after it.
 CREATE MATERIALIZED VIEW IF NOT EXISTS function_reports_mv TO function_reports AS
 SELECT
     ${resource_names},
@@ -18,8 +19,11 @@ FROM
 (
     SELECT
         ${resource_names},
-        time_ns AS end_ns,
         source,
+        intDiv(time_ns, 1000000)::Int64 AS record_ms,
+        ifNull(toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull(JSONExtractString(body, 'time'), 3, 'UTC')), 0) AS said_ms,
+        if(said_ms > 0 AND said_ms BETWEEN record_ms - 604800000 AND record_ms + 600000,
+            toUInt64(said_ms) * 1000000, time_ns) AS end_ns,
         if(JSONHas(body, 'record'), JSONExtractRaw(body, 'record'), body) AS record,
         JSONExtractRaw(record, 'metrics') AS metrics,
         if(source = 'function_log',
