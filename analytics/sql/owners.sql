@@ -1,5 +1,6 @@
 -- One row per workload that ever sent anything: its names, and what its resources say about it. The latest value that is
--- not empty counts, since not every scraper sends every attribute. told: those of {keys}, in their order.
+-- not empty counts, since not every scraper sends every attribute. told: those of {keys}, in their order. memory_bytes:
+-- faas.max_memory is in bytes, but was in MiB in older conventions, and of some senders still is; no function has less than a MiB.
 SELECT
     ${workload_id(seen.environment)} AS workload_id,
     cluster,
@@ -16,7 +17,10 @@ SELECT
     argMaxIf(resource['cloud.region'], seen_at, resource['cloud.region'] != '') AS region,
     argMaxIf(resource['cloud.platform'], seen_at, resource['cloud.platform'] != '') AS platform,
     argMaxIf(resource['host.arch'], seen_at, resource['host.arch'] != '') AS architecture,
-    toFloat64OrZero(argMaxIf(resource['faas.max_memory'], seen_at, resource['faas.max_memory'] != '')) AS memory_bytes,
+    if(
+        (toFloat64OrZero(argMaxIf(resource['faas.max_memory'], seen_at, resource['faas.max_memory'] != '')) AS told_memory) < 1048576,
+        told_memory * 1048576,
+        told_memory) AS memory_bytes,
     arrayReverseSort(one -> tupleElement(one, 1), groupArray((seen_at, seen.told))) AS history,
     arrayMap(
         place -> arrayFirst(text -> text != '', arrayMap(one -> tupleElement(one, 2)[place], history)),

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from analytics.answers import Basis, cost_answer
 from analytics.cost import By
 from analytics.functions import function_lines, plans
+from analytics.queries import owners
 from analytics.settings import AnalyticsSettings
 from ingest.signals import Signal
 from ingest.store.engine import Session
@@ -95,6 +96,22 @@ def test_a_function_that_says_nothing_of_itself(session: Session, telemetry: Any
         "estimated: 1 function without a memory size (faas.max_memory)",
     ]
     assert any(note.startswith("Some requests are sampled") for note in answer.notes)
+
+
+@pytest.mark.parametrize("told", [str(512 * 2**20), "512", "536870912.0"])
+def test_memory_is_in_bytes_or_as_older_conventions_have_it(
+    session: Session, telemetry: Any, tenant: str, told: str
+) -> None:
+    """OpenTelemetry's faas.max_memory was in MiB once; the Go detector for Lambda said so until 2025
+    (open-telemetry/opentelemetry-go-contrib, issue 7591).
+    """
+    function = {"faas.name": "resize", "faas.max_memory": told}
+    telemetry.requests(function, [(datetime.now(UTC) - timedelta(hours=1), 1.0)])
+    telemetry.store()
+
+    (row,) = owners(session, tenant, AnalyticsSettings()).to_dicts()
+
+    assert row["memory_bytes"] == 512 * 2**20
 
 
 RECORDS = Path(__file__).parent / "data" / "functions"
