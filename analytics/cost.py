@@ -80,11 +80,20 @@ def identified(
 
 
 def described(names: pl.DataFrame, owners: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Every workload with what it says of itself, as rules ask for it; what nobody says is empty."""
+    """Every workload with what it says of itself, as rules ask for it; what nobody says is empty. What tells
+    of its use may know no environment, which its resources then say.
+    """
     known = owners.select(
-        "workload_id", "service_namespace", "service_name", "team", "application", "role", *ruleset.columns()
+        "workload_id", "service_namespace", "service_name", "team", "application", "role",
+        *ruleset.columns(), said_environment="environment",
+    )  # fmt: skip
+    said = pl.when(pl.col("environment") != "").then("environment").otherwise("said_environment")
+    return (
+        names.join(known, on="workload_id", how="left")
+        .with_columns(pl.col(pl.String).fill_null(""))
+        .with_columns(environment=said)
+        .drop("said_environment")
     )
-    return names.join(known, on="workload_id", how="left").with_columns(pl.col(pl.String).fill_null(""))
 
 
 def cost_rows(costs: CostLines, workloads: pl.DataFrame, by: By, rate: Decimal) -> tuple[CostRow, ...]:

@@ -228,6 +228,20 @@ def test_platform_workloads_are_shown_as_what_they_are(estate: Any, book: Any) -
     }  # fmt: skip
 
 
+def test_an_environment_that_only_resources_say_counts(estate: Any, book: Any) -> None:
+    """cAdvisor and kube-state-metrics know none; the workload's spans do."""
+    one = estate()
+    one.node(1, **BOX)
+    for workload, environment in ((1, ""), (2, "test")):
+        one.container(10 + workload, workload=workload, environment=environment)
+        an_hour(one, 10 + workload, cpu_request=1.0)
+        one.owner(workload, environment="live")
+
+    rows = {row.name for row in table(one.costs(book), one, By.ENVIRONMENT)}
+
+    assert rows == {"live", "test", "idle", "system", "total"}
+
+
 def test_nothing_at_all_is_a_table_with_a_total_of_nothing(estate: Any, book: Any) -> None:
     one = estate()
 
