@@ -12,7 +12,6 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Final, Protocol
 
@@ -26,12 +25,11 @@ from analytics.window import DEFAULT_WINDOW
 from api.access import CallerParameter
 from api.asking import Asking, Store, TenantParameter, WindowParameter, clock, tenant_of
 from api.desk import Desk
-from api.problems import ApiError
+from api.imports import import_runs, incomplete, refused
 from ingest.bills.errors import BillError, BillTooLargeError
 from ingest.bills.report import BillReport
 
 _PIECE_BYTES: Final = 1024 * 1024
-_RETRY_AFTER_S: Final = 10
 
 
 class ImportRunsError(Exception):
@@ -109,19 +107,12 @@ async def _taken(
         await _written(number, pieces)
         return await asyncio.to_thread(bills.take, path, name, tenant=tenant, add=add)
     except BillError as error:
-        raise _refusal(error) from error
+        too_large = isinstance(error, BillTooLargeError)
+        raise refused("bill", error.problems, is_too_large=too_large) from error
     except ImportRunsError as error:
-        raise ApiError(
-            HTTPStatus.CONFLICT,
-            "import-runs",
-            "A bill is being imported",
-            "Another bill is being imported. Wait for that one.",
-            headers={"Retry-After": str(_RETRY_AFTER_S)},
-        ) from error
+        raise import_runs("bill") from error
     except ClientDisconnect as error:
-        raise ApiError(
-            HTTPStatus.BAD_REQUEST, "incomplete", "The file is incomplete", "Nothing was imported."
-        ) from error
+        raise incomplete() from error
     finally:
         await asyncio.to_thread(path.unlink, missing_ok=True)
 
@@ -136,14 +127,3 @@ async def _written(number: int, pieces: AsyncIterator[bytes]) -> None:
                 await asyncio.to_thread(file.write, bytes(waiting))
                 waiting.clear()
         await asyncio.to_thread(file.write, bytes(waiting))
-
-
-def _refusal(error: BillError) -> ApiError:
-    too_large = isinstance(error, BillTooLargeError)
-    return ApiError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.UNPROCESSABLE_ENTITY,
-        "too-large" if too_large else "bad-bill",
-        "The bill is too large" if too_large else "The bill is wrong",
-        f"{error.problems[0]}" + (f" (and {len(error.problems) - 1} more)" if error.problems[1:] else ""),
-        members={"problems": list(error.problems)},
-    )

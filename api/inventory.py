@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from http import HTTPStatus
+from datetime import datetime
 from typing import Annotated, Final, Protocol
 
 from fastapi import APIRouter, Query, Request
@@ -18,14 +17,13 @@ from pydantic import AwareDatetime
 from starlette.requests import ClientDisconnect
 
 from api.access import CallerParameter
-from api.asking import TenantParameter, tenant_of
-from api.problems import ApiError
+from api.asking import TenantParameter, clock, tenant_of
+from api.imports import import_runs, incomplete, refused
 from ingest.inventory.errors import InventoryError, InventoryTooLargeError
 from ingest.inventory.report import InventoryReport
 from ingest.inventory.snapshot import Reading, Snapshot
 
 _PIECE_BYTES: Final = 1024 * 1024
-_RETRY_AFTER_S: Final = 10
 
 
 class Inventories(Protocol):
@@ -46,13 +44,7 @@ class _Desk:
         self, pieces: AsyncIterator[bytes], name: str, *, tenant: str, cluster: str, taken_at: datetime
     ) -> InventoryReport:
         if self._is_busy:
-            raise ApiError(
-                HTTPStatus.CONFLICT,
-                "import-runs",
-                "A snapshot is being imported",
-                "Another snapshot of a cluster is being imported. Wait for that one.",
-                headers={"Retry-After": str(_RETRY_AFTER_S)},
-            )
+            raise import_runs("snapshot")
         self._is_busy = True
         try:
             snapshot = await _read(pieces, Reading(name))
@@ -60,11 +52,10 @@ class _Desk:
                 self._inventories.take, snapshot, tenant=tenant, cluster=cluster, taken_at=taken_at
             )
         except InventoryError as error:
-            raise _refusal(error) from error
+            too_large = isinstance(error, InventoryTooLargeError)
+            raise refused("snapshot", error.problems, is_too_large=too_large) from error
         except ClientDisconnect as error:
-            raise ApiError(
-                HTTPStatus.BAD_REQUEST, "incomplete", "The file is incomplete", "Nothing was imported."
-            ) from error
+            raise incomplete() from error
         finally:
             self._is_busy = False
 
@@ -102,7 +93,7 @@ def inventory_router(inventories: Inventories) -> APIRouter:
         tenant: TenantParameter = None,
     ) -> InventoryReport:
         whose = tenant_of(caller, tenant)
-        when = taken_at or datetime.now(UTC)
+        when = taken_at or clock()
         return await desk.take(request.stream(), name, tenant=whose, cluster=cluster, taken_at=when)
 
     return router
@@ -128,14 +119,3 @@ async def _read(pieces: AsyncIterator[bytes], reading: Reading) -> Snapshot:
     if wrong:
         raise wrong[0]
     return await asyncio.to_thread(reading.finish)
-
-
-def _refusal(error: InventoryError) -> ApiError:
-    too_large = isinstance(error, InventoryTooLargeError)
-    return ApiError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.UNPROCESSABLE_ENTITY,
-        "too-large" if too_large else "bad-snapshot",
-        "The snapshot is too large" if too_large else "The snapshot is wrong",
-        f"{error.problems[0]}" + (f" (and {len(error.problems) - 1} more)" if error.problems[1:] else ""),
-        members={"problems": list(error.problems)},
-    )
