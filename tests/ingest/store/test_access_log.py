@@ -175,6 +175,26 @@ def test_probes_and_whole_nights(store: Store, rows: Any) -> None:
     assert rows(OVERHEAD)[0]["requests"] == 1
 
 
+def test_a_cluster_by_its_name_for_statistics_is_the_same(store: Store, rows: Any) -> None:
+    """Istio ends those with a semicolon since 1.23. Envoy's gRPC service says them, and JSON did until 1.24.2
+    (istio/istio#54219)."""
+    caller, callee = (
+        line.replace("||httpbin.foo.svc.cluster.local ", "||httpbin.foo.svc.cluster.local; ").replace(
+            "inbound|8000|| ", "inbound|8000||; "
+        )
+        for line in lines("istio_httpbin.log")
+    )
+    assert ";" in caller
+    assert ";" in callee
+    store([caller], HTTPBIN_NS)
+    store([callee], HTTPBIN_NS)
+
+    assert [tuple(row.values())[:3] for row in rows(EDGES)] == [
+        ("destination", "httpbin.foo.svc.cluster.local", "shop"),
+        ("source", "httpbin.foo.svc.cluster.local", "foo"),
+    ]
+
+
 def test_a_waypoint_is_asked_for_another(store: Store, rows: Any) -> None:
     line = lines("istio_httpbin.log")[0].replace("outbound|8000||", "inbound-vip|8000|http|")
     store([line], HTTPBIN_NS)

@@ -1,6 +1,7 @@
 -- The time of an entry is its own, unless it lies further than a week before the record or after it: then it is not believed.
 -- The service asked for is named by Istio's cluster (outbound|80||HOST) or, at the callee, by the name the caller's proxy asked for
--- over mTLS (outbound_.80_._.HOST).
+-- over mTLS (outbound_.80_._.HOST). The name of a cluster for statistics, which some logs say instead, ends with a semicolon since
+-- Istio 1.23.
 CREATE MATERIALIZED VIEW IF NOT EXISTS access_log_entries_mv TO access_log_entries AS
 SELECT
     ${resource_names},
@@ -36,7 +37,7 @@ FROM
 (
     SELECT
         *,
-        entry['upstream_cluster'] AS cluster_asked,
+        trim(TRAILING ';' FROM entry['upstream_cluster']) AS cluster_asked,
         entry['requested_server_name'] AS server_name,
         intDiv(time_ns, 1000000)::Int64 AS record_ms,
         if(entry['start_time'] = '', record_ms,
