@@ -68,9 +68,10 @@ _MANDATORY_TOO: Final[Mapping[str, Sequence[str]]] = {
 NEVER_NULL: Final = frozenset({
     "BilledCost", "BillingAccountId", "BillingCurrency", "BillingPeriodEnd", "BillingPeriodStart",
     "ChargeCategory", "ChargePeriodEnd", "ChargePeriodStart", "ContractedCost", "EffectiveCost",
-    "InvoiceIssuerName", "ListCost", "ServiceCategory", "ServiceName",
+    "InvoiceIssuerName", "ListCost", "ServiceCategory",
 })  # fmt: skip
-"""Mandatory columns in which every row has a value."""
+"""Mandatory columns in which every row has a value. ServiceName should be one, but Azure leaves it empty for
+what one buys (FOCUS conformance summary of MicrosoftDocs/finops-toolkit)."""
 
 DECIMALS: Final = frozenset({
     "BilledCost", "CommitmentDiscountQuantity", "ConsumedQuantity", "ContractedCost", "ContractedUnitPrice",

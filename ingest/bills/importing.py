@@ -259,6 +259,9 @@ def _notes(bill: Bill, sums: Sums) -> Iterator[str]:
         )
     if sums.zoneless:
         yield f"{sums.zoneless} times say no zone and were taken for UTC, as FOCUS has it."
+    if sums.without_service:
+        rows = "row names" if sums.without_service == 1 else "rows name"
+        yield f"{sums.without_service} {rows} no service."
     if len(sums.totals) > 1:
         yield "There are several currencies; nothing is added up over them."
 

@@ -38,6 +38,7 @@ class Sums:
     first: datetime | None = None
     last: datetime | None = None
     without_resource: int = 0
+    without_service: int = 0
     with_tags: int = 0
     tags: Counter[str] = field(default_factory=Counter)
     zoneless: int = 0
@@ -59,8 +60,12 @@ class Sums:
         ):
             total = self.totals[currency]
             total[:] = [total[0] + rows, _plus(total[1], billed), _plus(total[2], effective)]
+        self.without_service += charges["ServiceName"].null_count()
         named = charges.select(
-            "ServiceName", "BillingCurrency", "BilledCost", provider(there).alias("_provider")
+            pl.col("ServiceName").fill_null(""),
+            "BillingCurrency",
+            "BilledCost",
+            provider(there).alias("_provider"),
         )
         for who, service, currency, rows, billed in (
             named.group_by("_provider", "ServiceName", "BillingCurrency")

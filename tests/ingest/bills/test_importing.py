@@ -169,6 +169,19 @@ def test_files_of_one_bill_come_beside_each_other(bills: Any, write: Write) -> N
     assert bills.rows("ResourceId") == [("i-0",)]
 
 
+def test_a_charge_for_no_service_is_a_charge(bills: Any, write: Write) -> None:
+    """Azure names none for what one buys: reservations, savings plans, products of its marketplace
+    (MicrosoftDocs/finops-toolkit, FOCUS conformance summary)."""
+    report = bills.take(write([{}, {"ServiceName": "", "BilledCost": "8"}]))
+
+    assert bills.rows("ServiceName, BilledCost") == [("", Decimal(8)), ("Machines", Decimal("1.5"))]
+    assert [(one.service, one.billed) for one in report.services] == [
+        ("", Decimal(8)),
+        ("Machines", Decimal("1.5")),
+    ]
+    assert report.notes == ("1 row names no service.",)
+
+
 def test_currencies_are_kept_apart(bills: Any, write: Write) -> None:
     report = bills.take(write([{}, {"BillingCurrency": "EUR"}, {"BillingCurrency": "EUR"}]))
 
