@@ -68,10 +68,12 @@ _MANDATORY_TOO: Final[Mapping[str, Sequence[str]]] = {
 NEVER_NULL: Final = frozenset({
     "BilledCost", "BillingAccountId", "BillingCurrency", "BillingPeriodEnd", "BillingPeriodStart",
     "ChargeCategory", "ChargePeriodEnd", "ChargePeriodStart", "ContractedCost", "EffectiveCost",
-    "InvoiceIssuerName", "ListCost", "ServiceCategory",
+    "ListCost", "ServiceCategory",
 })  # fmt: skip
-"""Mandatory columns in which every row has a value. ServiceName should be one, but Azure leaves it empty for
-what one buys (FOCUS conformance summary of MicrosoftDocs/finops-toolkit)."""
+"""Mandatory columns in which every row has a value."""
+OFTEN_NULL: Final = ("InvoiceIssuerName", "ServiceName")
+"""As well by what FOCUS says, but AWS leaves one empty at times (Data Exports, FOCUS conformance gaps), and
+Azure the other, for what one buys (MicrosoftDocs/finops-toolkit, FOCUS conformance summary)."""
 
 DECIMALS: Final = frozenset({
     "BilledCost", "CommitmentDiscountQuantity", "ConsumedQuantity", "ContractedCost", "ContractedUnitPrice",

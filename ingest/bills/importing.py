@@ -259,9 +259,8 @@ def _notes(bill: Bill, sums: Sums) -> Iterator[str]:
         )
     if sums.zoneless:
         yield f"{sums.zoneless} times say no zone and were taken for UTC, as FOCUS has it."
-    if sums.without_service:
-        rows = "row names" if sums.without_service == 1 else "rows name"
-        yield f"{sums.without_service} {rows} no service."
+    for column, rows in sorted((+sums.empty).items()):
+        yield f"{column} is empty in {rows} of {sums.rows} rows, where FOCUS wants a name."
     if len(sums.totals) > 1:
         yield "There are several currencies; nothing is added up over them."
 

@@ -13,6 +13,7 @@ import orjson
 import polars as pl
 
 from ingest.bills.charges import provider
+from ingest.bills.focus import OFTEN_NULL
 from ingest.bills.report import ServiceTotal, Total
 
 MOST_SERVICES: Final = 20
@@ -38,7 +39,8 @@ class Sums:
     first: datetime | None = None
     last: datetime | None = None
     without_resource: int = 0
-    without_service: int = 0
+    empty: Counter[str] = field(default_factory=Counter)
+    """Rows without a value, of the columns in `OFTEN_NULL`."""
     with_tags: int = 0
     tags: Counter[str] = field(default_factory=Counter)
     zoneless: int = 0
@@ -60,7 +62,7 @@ class Sums:
         ):
             total = self.totals[currency]
             total[:] = [total[0] + rows, _plus(total[1], billed), _plus(total[2], effective)]
-        self.without_service += charges["ServiceName"].null_count()
+        self.empty.update({name: charges[name].null_count() for name in OFTEN_NULL})
         named = charges.select(
             pl.col("ServiceName").fill_null(""),
             "BillingCurrency",

@@ -169,17 +169,25 @@ def test_files_of_one_bill_come_beside_each_other(bills: Any, write: Write) -> N
     assert bills.rows("ResourceId") == [("i-0",)]
 
 
-def test_a_charge_for_no_service_is_a_charge(bills: Any, write: Write) -> None:
-    """Azure names none for what one buys: reservations, savings plans, products of its marketplace
-    (MicrosoftDocs/finops-toolkit, FOCUS conformance summary)."""
-    report = bills.take(write([{}, {"ServiceName": "", "BilledCost": "8"}]))
+def test_names_that_the_large_exporters_leave_out_are_not_missed(bills: Any, write: Write) -> None:
+    """Azure names no service for what one buys: reservations, savings plans, products of its marketplace
+    (MicrosoftDocs/finops-toolkit, FOCUS conformance summary); AWS names no issuer of certain charges (Data
+    Exports, FOCUS 1.0 and 1.2 conformance gaps)."""
+    report = bills.take(write([{}, {"ServiceName": "", "BilledCost": "8"}, {"InvoiceIssuerName": ""}]))
 
-    assert bills.rows("ServiceName, BilledCost") == [("", Decimal(8)), ("Machines", Decimal("1.5"))]
+    assert bills.rows("ServiceName, InvoiceIssuerName, BilledCost") == [
+        ("", "Cloud", Decimal(8)),
+        ("Machines", "", Decimal("1.5")),
+        ("Machines", "Cloud", Decimal("1.5")),
+    ]
     assert [(one.service, one.billed) for one in report.services] == [
         ("", Decimal(8)),
-        ("Machines", Decimal("1.5")),
+        ("Machines", Decimal(3)),
     ]
-    assert report.notes == ("1 row names no service.",)
+    assert report.notes == (
+        "InvoiceIssuerName is empty in 1 of 3 rows, where FOCUS wants a name.",
+        "ServiceName is empty in 1 of 3 rows, where FOCUS wants a name.",
+    )
 
 
 def test_currencies_are_kept_apart(bills: Any, write: Write) -> None:
