@@ -32,6 +32,7 @@ from analytics.prices import PriceBook
 from analytics.pricing import sized
 from analytics.samples import Samples, placed, slots_of
 from analytics.settings import AnalyticsSettings
+from analytics.twins import merged
 from analytics.volumes import volume_costs
 from analytics.window import Window
 
@@ -143,12 +144,12 @@ def day_costs(
         yield volume_costs(samples.volumes, samples.mounts, samples.containers, samples.nodes, day, book)
     if samples.is_empty:
         return
-    minutes = placed(samples)
+    known, minutes = merged(samples.nodes, placed(samples))
     slots = clock.within(slots_of(samples, minutes, now), day.start, day.end)
-    nodes = sized(samples.nodes, book, day.start.date())
-    hosts = _outside(samples.nodes, minutes)
-    doubles = _doubles(samples.nodes, hosts)
-    in_clusters = samples.nodes.join(hosts, on="node_id", how="anti").select("node_id")
+    nodes = sized(known, book, day.start.date())
+    hosts = _outside(known, minutes)
+    doubles = _doubles(known, hosts)
+    in_clusters = known.join(hosts, on="node_id", how="anti").select("node_id")
     machines = hosts.join(doubles, on="node_id", how="anti").select("node_id")
     yield cluster_costs(
         samples.containers,
@@ -170,8 +171,8 @@ def _outside(nodes: pl.DataFrame, minutes: pl.DataFrame) -> pl.DataFrame:
 
 
 def _doubles(nodes: pl.DataFrame, hosts: pl.DataFrame) -> pl.DataFrame:
-    """Nodes of clusters once more, from host metrics that do not say the cluster; they are paid for
-    already.
+    """Nodes of clusters once more, from host metrics that do not say which of several clusters; they are paid
+    for already.
     """
     return hosts.join(nodes.filter(pl.col("cluster") != ""), on="node", how="semi")
 

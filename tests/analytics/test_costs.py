@@ -213,6 +213,27 @@ def test_a_node_whose_host_metrics_name_no_cluster_is_paid_for_once(estate: Any,
     assert one.costs(book).nodes_nano == 200_000_000
 
 
+@pytest.mark.parametrize("both", [True, False])
+def test_a_node_whose_containers_are_told_without_a_cluster_is_paid_for_once(
+    estate: Any, book: Any, *, both: bool
+) -> None:
+    """As by a Prometheus without the external label `cluster`, beside a Collector that says it."""
+    one = estate()
+    one.node(1, at=range(0, 60, 5), **{**BOX, "host_type": ""})
+    one.node(2, at=range(0, 60, 5), **BOX, cluster="", node="node-1")
+    one.container(12, workload=2, cluster="")
+    an_hour(one, 12, cpu_usage=1.0)
+    if both:
+        one.container(11, workload=1)
+        an_hour(one, 11, cpu_usage=1.0)
+
+    costs = one.costs(book)
+
+    assert (costs.nodes_nano, costs.estimated) == (200_000_000, ())
+    assert amounts(costs).keys() == {(1 if both else 2, "container"), (None, "idle"), (None, "system")}
+    assert amounts(costs)[1 if both else 2, "container"] == (30_000_000, 0)
+
+
 def test_platform_workloads_are_shown_as_what_they_are(estate: Any, book: Any) -> None:
     one = estate()
     one.node(1, **BOX)
@@ -268,6 +289,7 @@ NODE = st.fixed_dictionaries({
     "provider": st.just("aws"),
     "region": st.just("eu-west-1"),
     "cluster": st.sampled_from(["fra", "fra", "dub", ""]),
+    "node": st.sampled_from(["node-1", "node-2", "node-3"]),
     "cpu_capacity": st.sampled_from([0.0, 0.1, 4.0, 96.0]),
     "memory_capacity": st.sampled_from([0.0, 0.5 * GIB, 16.0 * GIB]),
     "cpu_allocatable": st.sampled_from([0.0, 0.05, 3.9, 500.0]),
@@ -278,7 +300,8 @@ NODE = st.fixed_dictionaries({
 
 def invented(estate: Any, nodes: list[dict[str, Any]], samples: list[dict[str, Any]]) -> Any:
     one = estate()
-    for number, node in enumerate(nodes, 1):
+    called = {(node["cluster"], node["node"]): node for node in nodes}
+    for number, node in enumerate(called.values(), 1):
         one.node(number, **node)
     for number in range(1, 7):
         one.container(
@@ -287,7 +310,7 @@ def invented(estate: Any, nodes: list[dict[str, Any]], samples: list[dict[str, A
             container="istio-proxy" if number % 2 else "app",
             node=f"node-{number % 3}",
             namespace="kube-system" if number == 6 else "shop",
-            cluster="fra",
+            cluster="" if number == 5 else "fra",
         )
     seen = set()
     for sample in samples:
