@@ -1,4 +1,5 @@
-"""Snapshots of clusters: `POST /api/v1/import/kubernetes` takes what `kubectl get -A -o json` writes.
+"""Snapshots of clusters: `POST /api/v1/import/kubernetes` takes what `kubectl get -A -o json` writes, `GET
+/api/v1/inventory` says what there is.
 
 The body is read while it comes in, and only what is kept of it is held: nothing of it ever goes to the disk
 of the server, since there may be Secrets in it. The trap: a refusal is only answered once all of the body has
@@ -8,16 +9,20 @@ come, because a client that still sends would not see it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Annotated, Final, Protocol
 
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
+from analytics.inventory import inventory_answer
+from analytics.inventory_documents import InventoryAnswer
 from api.access import CallerParameter
-from api.asking import TenantParameter, clock, tenant_of
+from api.asking import Asking, Store, TenantParameter, clock, tenant_of
+from api.desk import Desk
 from api.imports import import_runs, incomplete, refused
 from ingest.inventory.errors import InventoryError, InventoryTooLargeError
 from ingest.inventory.report import InventoryReport
@@ -33,7 +38,7 @@ class Inventories(Protocol):
         """Import what was read. Blocks. Raises InventoryError, StoreError."""
 
 
-class _Desk:
+class _Counter:
     """One snapshot at a time: what is kept of one is in memory."""
 
     def __init__(self, inventories: Inventories) -> None:
@@ -60,10 +65,13 @@ class _Desk:
             self._is_busy = False
 
 
-def inventory_router(inventories: Inventories) -> APIRouter:
-    """`POST /api/v1/import/kubernetes`."""
+def inventory_router(
+    inventories: Inventories, store: Store, desk: Desk, now: Callable[[], datetime] = clock
+) -> APIRouter:
+    """`POST /api/v1/import/kubernetes` and `GET /api/v1/inventory`."""
     router = APIRouter(prefix="/api/v1", tags=["import"])
-    desk = _Desk(inventories)
+    counter = _Counter(inventories)
+    answered = Asking(store, desk)
 
     @router.post(
         "/import/kubernetes",
@@ -93,8 +101,21 @@ def inventory_router(inventories: Inventories) -> APIRouter:
         tenant: TenantParameter = None,
     ) -> InventoryReport:
         whose = tenant_of(caller, tenant)
-        when = taken_at or clock()
-        return await desk.take(request.stream(), name, tenant=whose, cluster=cluster, taken_at=when)
+        when = taken_at or now()
+        return await counter.take(request.stream(), name, tenant=whose, cluster=cluster, taken_at=when)
+
+    @router.get(
+        "/inventory",
+        operation_id="getInventory",
+        summary="What was imported of clusters",
+        response_model=InventoryAnswer,
+    )
+    async def inventory(caller: CallerParameter, tenant: TenantParameter = None) -> Response:
+        """The snapshot of each cluster that counts: when it was taken, and its objects by kind."""
+        whose = tenant_of(caller, tenant)
+        return await answered(
+            ("inventory", whose), lambda session: inventory_answer(session, now=now(), tenant=whose)
+        )
 
     return router
 

@@ -37,6 +37,7 @@ _ORDER = (
     "recommend",
     "owners",
     "import",
+    "inventory",
     "bills",
     "prices",
     "mesh",

@@ -92,7 +92,7 @@ def api_app(parts: Running) -> FastAPI:
             demo_router(parts.engine, parts.demo),
             snapshots_router(parts.snapshots),
             bills_router(StoreBills(parts), parts.engine, basis, desk),
-            inventory_router(StoreInventory(parts)),
+            inventory_router(StoreInventory(parts), parts.engine, desk),
             page_router(
                 parts.engine,
                 basis,

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 
 from api.access import Caller, Need, NotAllowedError
 from api.app import Routers, create_app
+from api.desk import Desk
 from api.inventory import inventory_router
 from api.settings import ApiSettings
 from ingest.inventory.errors import InventoryError, InventoryTooLargeError
@@ -52,7 +54,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def made(taking: Taking, keeper: Any = None, **settings: int) -> TestClient:
-        routers = Routers(strict=[inventory_router(taking)])
+        routers = Routers(strict=[inventory_router(taking, SimpleNamespace(), Desk())])
         app = create_app(ApiSettings(**settings), routers, loopback_only=True, keeper=keeper)
         return TestClient(app, base_url="http://127.0.0.1:8686")
 

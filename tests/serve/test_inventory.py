@@ -44,6 +44,9 @@ def test_through_a_server_and_after_a_kill(launch: Any, tmp_path: Path) -> None:
     assert "none in it, or not asked for: StatefulSet, DaemonSet" in told
     assert "* 1 Secrets were in it. Nothing of them was stored" in told
     assert server.rows(QUERY) == STORED
+    (listed,) = server.get("/api/v1/inventory")["rows"]
+    assert (listed["cluster"], listed["file"], listed["objects"]) == ("fra", "cluster.json.gz", 3)
+    assert listed["kinds"][0] == {"group": "", "kind": "Node", "objects": 1}
     server.kill()
     again = launch.serve()
     assert again.rows(QUERY) == STORED
@@ -77,6 +80,10 @@ def test_without_a_server(launch: Any, tmp_path: Path) -> None:
     assert "nothing was changed" in run(launch, str(K3S), "--cluster", "fra")[1]
     assert "no time such as" in run(launch, str(K3S), "--cluster", "fra", "--taken-at", "noon", code=2)[1]
     assert "--cluster" in run(launch, str(K3S), code=2)[1]
+    listing = launch("inventory")
+    assert listing.process.wait(120) == 0, listing.told()
+    assert "Deployment" in listing.out.read_text()
+    assert "Cluster fra: 3 objects from k3s_lists.json, taken 2026-05-04 08:00:00 UTC" in listing.told()
     bad = tmp_path / "bad.yaml"
     bad.write_text("apiVersion: v1\n")
     assert "this is no JSON of kubectl" in run(launch, str(bad), "--cluster", "fra", code=1)[1]
