@@ -35,6 +35,7 @@ _ORDER = (
     "cost",
     "idle",
     "recommend",
+    "cold-starts",
     "owners",
     "import",
     "inventory",
@@ -56,7 +57,8 @@ _ORDER = (
 
 def command_names() -> list[str]:
     """The commands, each of which has a module, in the order of the help."""
-    found = {module.name.removesuffix("_") for module in pkgutil.iter_modules(lowtide.cli.__path__)} - _FRAME
+    modules = pkgutil.iter_modules(lowtide.cli.__path__)
+    found = {module.name.removesuffix("_").replace("_", "-") for module in modules} - _FRAME
     return sorted(found, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
 
 
@@ -78,8 +80,8 @@ def build(run: Invocation | None = None) -> Any:
 
 
 def _module(name: str) -> str:
-    """The module of a command: its name, with an underscore if Python has that word for itself."""
-    return f"{name}_" if iskeyword(name) else name
+    """The module of a command: its name with underscores, and one behind it if Python has that word."""
+    return f"{name}_" if iskeyword(name) else name.replace("-", "_")
 
 
 def _register(module: ModuleType, app: typer.Typer, run: Invocation) -> None:

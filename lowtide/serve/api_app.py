@@ -12,6 +12,7 @@ from analytics.answers import Basis
 from api.answers import answers_router
 from api.app import Routers, create_app
 from api.bills import bills_router
+from api.cold_starts import cold_starts_router
 from api.demo import demo_router
 from api.desk import Desk
 from api.health import health_router
@@ -89,6 +90,7 @@ def api_app(parts: Running) -> FastAPI:
             pipeline_router(state),
             answers_router(parts.engine, basis, desk),
             mesh_router(parts.engine, basis, desk),
+            cold_starts_router(parts.engine, basis, desk),
             demo_router(parts.engine, parts.demo),
             snapshots_router(parts.snapshots),
             bills_router(StoreBills(parts), parts.engine, basis, desk),

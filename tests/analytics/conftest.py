@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,6 +18,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+import lowtide.asking
+from analytics.answers import Basis
 from analytics.costing import CostLines, day_costs
 from analytics.lines import named, paid_times, summed
 from analytics.price_entries import Plan, PriceEntry
@@ -25,8 +29,9 @@ from analytics.samples import Samples
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window
 from ingest.signals import Signal
-from ingest.store.engine import Engine
+from ingest.store.engine import Engine, Session
 from ingest.store.otlp import OtlpWriter, Request
+from lowtide.cli.app import run
 from support.kubernetes import Sample, written
 
 MIDNIGHT = datetime(2026, 3, 4, tzinfo=UTC)
@@ -436,3 +441,31 @@ def example(sending: Callable[[str], Telemetry]) -> Example:
     telemetry.requests(function, asked([3.6 * number for number in range(1000)], 0.2))
     telemetry.store()
     return Example("example", start)
+
+
+@pytest.fixture
+def started(
+    session: Session,
+    tenant: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command against the process's engine, since it may not open one of its own: exit code, output,
+    and what it told beside."""
+    basis = Basis.load(AnalyticsSettings(), "USD", UTC)
+
+    def ask(_run: Any, _settings: Any, path: str, _params: Any, model: Any, local: Any) -> Any:
+        assert path.startswith("/api/v1/")
+        return model.model_validate(json.loads(local(session, basis, datetime.now(UTC)).model_dump_json()))
+
+    monkeypatch.setattr(lowtide.asking, "ask", ask)
+    monkeypatch.setattr(lowtide.asking, "TENANT", tenant)
+    monkeypatch.chdir(tmp_path)
+
+    def start(*arguments: str) -> tuple[int, str, str]:
+        code = run([*arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return start

@@ -12,23 +12,12 @@ from starlette.testclient import TestClient
 
 from analytics.answers import Basis
 from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer
-from api.access import Caller, Need
 from api.answers import answers_router
 from api.app import Routers, create_app
 from api.desk import Desk
 from api.settings import ApiSettings
 from ingest.store.engine import Engine
-
-
-class Keeper:
-    """Takes everybody for one tenant."""
-
-    def __init__(self, tenant: str, *, sees_all: bool = False) -> None:
-        self._tenant = tenant
-        self._sees_all = sees_all
-
-    def admit(self, token: str | None, need: Need, certificate: object | None) -> Caller:
-        return Caller(self._tenant, sees_all=self._sees_all)
+from support.callers import Keeper
 
 
 @pytest.fixture

@@ -14,20 +14,18 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from starlette.testclient import TestClient
 
-import lowtide.asking
 from analytics.answers import Basis
 from analytics.mesh import mesh_edges_answer
 from analytics.mesh_documents import MeshEdgesAnswer, MeshOverheadAnswer
 from analytics.mesh_overhead import quantile_ms
 from analytics.settings import AnalyticsSettings
-from api.access import Caller, Need
 from api.app import Routers, create_app
 from api.desk import Desk
 from api.mesh import mesh_router
 from api.settings import ApiSettings
 from ingest.signals import Signal
 from ingest.store.engine import Engine, Session
-from lowtide.cli.app import run
+from support.callers import Keeper
 from support.exposition import samples, scraped
 
 DATA = Path(__file__).parent / "data" / "mesh"
@@ -50,16 +48,6 @@ def estate(telemetry: Any) -> None:
     telemetry.store()
 
 
-class Keeper:
-    """Takes everybody for one tenant."""
-
-    def __init__(self, tenant: str) -> None:
-        self._tenant = tenant
-
-    def admit(self, token: str | None, need: Need, certificate: object | None) -> Caller:
-        return Caller(self._tenant, sees_all=False)
-
-
 @pytest.fixture
 def client(migrated: Engine, tenant: str) -> Iterator[TestClient]:
     routers = Routers(strict=[mesh_router(migrated, Basis.load(AnalyticsSettings(), "USD", UTC), Desk())])
@@ -69,31 +57,8 @@ def client(migrated: Engine, tenant: str) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def command(
-    session: Session,
-    tenant: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> Command:
-    """Runs a command against the process's engine: it may not open one of its own."""
-    basis = Basis.load(AnalyticsSettings(), "USD", UTC)
-
-    def ask(_run: Any, _settings: Any, path: str, params: Any, model: Any, local: Any) -> Any:
-        assert path.startswith("/api/v1/")
-        assert params["window"] == WINDOW
-        return model.model_validate(json.loads(local(session, basis, datetime.now(UTC)).model_dump_json()))
-
-    monkeypatch.setattr(lowtide.asking, "ask", ask)
-    monkeypatch.setattr(lowtide.asking, "TENANT", tenant)
-    monkeypatch.chdir(tmp_path)
-
-    def started(*arguments: str) -> tuple[int, str, str]:
-        code = run([*arguments, "--window", WINDOW])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return started
+def command(started: Callable[..., tuple[int, str, str]]) -> Command:
+    return lambda *arguments: started(*arguments, "--window", WINDOW)
 
 
 @pytest.mark.usefixtures("estate")

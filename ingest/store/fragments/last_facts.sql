@@ -1,4 +1,4 @@
--- Of the facts whose names are like $1: what each was last, on each day (UTC).
+-- Of the facts whose names are like $1: what each was last, on each day (UTC), and the least it was.
 SELECT
     tenant,
     toDate(period) AS day,
@@ -9,6 +9,7 @@ SELECT
     facts.uid AS uid,
     facts.part AS part,
     argMax(facts.value, facts.seen_at) AS value,
+    min(facts.value) AS lowest,
     argMax(facts.labels, facts.seen_at) AS labels,
     max(facts.seen_at) AS seen_at
 FROM kubernetes_facts AS facts

@@ -1,6 +1,7 @@
 -- Pods as they were last on each day (UTC), by kube-state-metrics: who made them (owner), who made that (workload: the Deployment of
 -- a ReplicaSet, the CronJob of a Job), what their containers ask for together, and their life: created, accepted by its node
--- (started_at), ready last, done for good (ended_at). ready_at needs version 2.8 or later.
+-- (started_at), ready first that day as far as the ends of hours tell (first_ready_at) and last, done for good (ended_at). Both times of
+-- ready need version 2.8 or later.
 CREATE VIEW IF NOT EXISTS kubernetes_pods AS
 SELECT
     pods.tenant AS tenant,
@@ -23,6 +24,7 @@ SELECT
     pods.restarts AS restarts,
     pods.created_at AS created_at,
     pods.started_at AS started_at,
+    pods.first_ready_at AS first_ready_at,
     pods.ready_at AS ready_at,
     pods.ended_at AS ended_at,
     pods.claims AS claims,
@@ -48,10 +50,12 @@ FROM
         toUInt64(greatest(sumIf(last.value, fact = 'kube_pod_container_status_restarts_total'), 0)) AS restarts,
         maxIf(last.value, fact = 'kube_pod_created') AS created_s,
         maxIf(last.value, fact = 'kube_pod_start_time') AS started_s,
+        minIf(last.lowest, fact = 'kube_pod_status_ready_time' AND last.lowest > 0) AS first_ready_s,
         maxIf(last.value, fact = 'kube_pod_status_ready_time') AS ready_s,
         maxIf(last.value, fact = 'kube_pod_completion_time') AS ended_s,
         ${moment(created_s)} AS created_at,
         ${moment(started_s)} AS started_at,
+        ${moment(first_ready_s)} AS first_ready_at,
         ${moment(ready_s)} AS ready_at,
         ${moment(ended_s)} AS ended_at,
         groupUniqArrayIf(last.part, fact = 'kube_pod_spec_volumes_persistentvolumeclaims_info') AS claims,

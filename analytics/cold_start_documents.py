@@ -1,0 +1,61 @@
+"""The shape of the answer about cold starts, as the API gives it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from analytics.documents import Document, Telling
+
+
+class Took(Document):
+    """How long something took, in milliseconds."""
+
+    count: int = Field(description="Of how many starts it is known.")
+    p50_ms: float
+    p95_ms: float
+    longest_ms: float
+
+
+class ColdStarts(Document):
+    """How often instances of a workload started, and how long it took. A step that nobody told is null."""
+
+    kind: Literal["function", "pod"] = Field(
+        description="function: cold starts, for each of which a run waited. pod: starts of pods, for which "
+        "somebody may have waited if there was no other (`from_zero`)."
+    )
+    cluster: str
+    environment: str
+    namespace: str
+    workload_kind: str
+    name: str
+    service_namespace: str
+    service: str
+    starts: int
+    from_zero: int | None = Field(
+        description="Pods that started while no other of the workload was there; null for functions."
+    )
+    runs: int | None = Field(description="Of the function, cold or not; null for pods.")
+    share: float | None = Field(description="Of these, cold.")
+    told_by: tuple[str, ...] = Field(
+        description="function_telemetry, function_log, function_runtime (the platform), application "
+        "(faas.coldstart), kubernetes."
+    )
+    total: Took | None = Field(
+        description="Of a function, before its own work begins; of a pod, from created to ready. No sum of "
+        "the steps, which overlap."
+    )
+    schedule: Took | None = Field(description="Until the pod had a node.")
+    image_pull: Took | None = Field(description="Pulling images, all of the pod's together.")
+    sidecar: Took | None = Field(description="What the application waited for its proxy.")
+    init: Took | None = Field(description="The application's own, until its readiness probe of a pod.")
+    restore: Took | None = Field(description="Of a function's snapshot.")
+    first_run: Took | None = Field(description="A function's own work in cold runs.")
+    warm_run: Took | None = Field(description="The same in others, to compare it with.")
+
+
+class ColdStartsAnswer(Telling):
+    """How often instances started, the most starts first."""
+
+    rows: tuple[ColdStarts, ...]

@@ -1,0 +1,57 @@
+-- One row per function with cold starts in the range: its runs, each once, how many were cold, and how long those took. Of each ..._count and
+-- ..._ms: how many told it, and the median, the 95th of 100 and the longest, in milliseconds. total: before the function's own work, that is
+-- init and restore. run, warm: that work, in cold runs and in others. What is told of a run lies within minutes of its end, hence the margin.
+WITH
+    records_near AS
+    (
+        SELECT *
+        FROM function_invocation_records
+        WHERE tenant = {tenant:String}
+            AND ended_at >= {start:DateTime('UTC')} - INTERVAL 1 HOUR
+            AND ended_at < {end:DateTime('UTC')} + INTERVAL 1 HOUR
+    )
+SELECT
+    cluster,
+    environment,
+    namespace,
+    workload_kind,
+    workload_name,
+    service_namespace,
+    service_name,
+    arraySort(groupUniqArray(toString(teller))) AS sources,
+    count() AS runs,
+    countIf(is_cold) AS starts,
+    countIf(is_cold AND isNotNull(before)) AS total_count,
+    quantilesExactIf(0.5, 0.95, 1)(ifNull(before, 0), is_cold AND isNotNull(before)) AS total_ms,
+    countIf(is_cold AND isNotNull(init)) AS init_count,
+    quantilesExactIf(0.5, 0.95, 1)(ifNull(init, 0), is_cold AND isNotNull(init)) AS init_ms,
+    countIf(is_cold AND isNotNull(restore)) AS restore_count,
+    quantilesExactIf(0.5, 0.95, 1)(ifNull(restore, 0), is_cold AND isNotNull(restore)) AS restore_ms,
+    starts AS run_count,
+    quantilesExactIf(0.5, 0.95, 1)(took, is_cold) AS run_ms,
+    countIf(NOT is_cold) AS warm_count,
+    quantilesExactIf(0.5, 0.95, 1)(took, NOT is_cold) AS warm_ms
+FROM
+(
+    SELECT
+        cluster,
+        environment,
+        namespace,
+        workload_kind,
+        workload_name,
+        service_namespace,
+        service_name,
+        source AS teller,
+        is_cold_start AS is_cold,
+        invoked.init_ms AS init,
+        invoked.restore_ms AS restore,
+        coalesce(init + restore, init, restore) AS before,
+        duration_ms AS took
+    FROM
+    (
+        ${invocations(records_near)}
+    ) AS invoked
+    WHERE ended_at >= {start:DateTime('UTC')} AND ended_at < {end:DateTime('UTC')}
+)
+GROUP BY cluster, environment, namespace, workload_kind, workload_name, service_namespace, service_name
+HAVING starts > 0

@@ -1,0 +1,215 @@
+"""Cold starts of functions and starts of pods: as frames, over HTTP and as a command."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from starlette.testclient import TestClient
+
+from analytics.answers import Basis
+from analytics.cold_starts import SEEN_FOR, cold_starts_answer, with_others
+from analytics.queries import TIME
+from analytics.settings import AnalyticsSettings
+from api.app import Routers, create_app
+from api.cold_starts import cold_starts_router
+from api.desk import Desk
+from api.settings import ApiSettings
+from ingest.signals import Signal
+from ingest.store.engine import Engine, Session
+from support.callers import Keeper
+from support.kubernetes import sample, written
+
+REPORTS = Path(__file__).parent / "data" / "functions" / "lambda_report.log"
+START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=4)
+WINDOW = f"{START.isoformat()}/{(START + timedelta(hours=2)).isoformat()}"
+START_S = round(START.timestamp())
+POD_SCHEMA = {
+    "cluster": pl.String, "namespace": pl.String, "workload_kind": pl.String, "workload_name": pl.String,
+    "created_at": TIME, "ready_at": TIME, "seen_at": TIME,
+}  # fmt: skip
+
+
+def events_of(pod: str, *steps: tuple[float, str, str, str]) -> bytes:
+    request = ExportLogsServiceRequest()
+    for at_s, container, reason, message in steps:
+        entry = request.resource_logs.add()
+        field = f"spec.containers{{{container}}}" if container else ""
+        for key, text in {"kind": "Pod", "name": pod, "uid": pod, "fieldpath": field}.items():
+            entry.resource.attributes.add(key=f"k8s.object.{key}").value.string_value = text
+        record = entry.scope_logs.add().log_records.add(time_unix_nano=round((START_S + at_s) * 10**9))
+        record.body.string_value = message
+        for key, text in {"k8s.event.reason": reason, "k8s.namespace.name": "shop"}.items():
+            record.attributes.add(key=key).value.string_value = text
+    return request.SerializeToString()
+
+
+def pod(name: str, kind: str, created_s: int, ready_s: int, seen_s: int, owner: str = "web") -> bytes:
+    """What scrapes say of a pod, each minute until `seen_s`; all from the start of the window."""
+    who = {"namespace": "shop", "pod": name, "uid": name}
+    return written(
+        one
+        for at_s in sorted({*range(ready_s, seen_s, 60), seen_s})
+        for one in (
+            sample("kube_pod_info", (START_S + at_s) * 1000, 1, node="n1", **who),
+            sample("kube_pod_owner", (START_S + at_s) * 1000, 1, owner_kind=kind, owner_name=owner, **who),
+            sample("kube_pod_created", (START_S + at_s) * 1000, START_S + created_s, **who),
+            sample("kube_pod_status_ready_time", (START_S + at_s) * 1000, START_S + ready_s, **who),
+        )
+    )
+
+
+@pytest.fixture
+def estate(telemetry: Any) -> None:
+    """A function of which Lambda tells five runs, four of them cold; and a StatefulSet that slept: web-1
+    comes alone, web-2 beside it, web-3 long after both have gone."""
+    request = ExportLogsServiceRequest()
+    entry = request.resource_logs.add()
+    for key, text in {"faas.name": "resize", "service.name": "resize"}.items():
+        entry.resource.attributes.add(key=key).value.string_value = text
+    records = entry.scope_logs.add().log_records
+    for line in REPORTS.read_text("utf-8").splitlines():
+        records.add(time_unix_nano=(START_S + 600) * 10**9).body.string_value = line
+    telemetry.body(Signal.LOGS, request.SerializeToString())
+    for name, created_s, ready_s, seen_s in (
+        ("web-1", 60, 70, 900), ("web-2", 300, 304, 600), ("web-3", 3000, 3030, 3600),
+    ):  # fmt: skip
+        telemetry.body(Signal.METRICS, pod(name, "StatefulSet", created_s, ready_s, seen_s))
+    telemetry.body(Signal.METRICS, pod("night", "Job", 100, 103, 160, owner="nightly"))
+    telemetry.body(
+        Signal.LOGS,
+        events_of(
+            "web-3",
+            (3001, "", "Scheduled", "Successfully assigned shop/web-3 to n1"),
+            (3014, "web", "Pulled", 'Successfully pulled image "web:1" in 12.5s'),
+            (3016, "web", "Started", "Started container web"),
+        ),
+    )
+    telemetry.store()
+
+
+@pytest.fixture
+def client(migrated: Engine, tenant: str) -> Iterator[TestClient]:
+    basis = Basis.load(AnalyticsSettings(), "USD", UTC)
+    routers = Routers(strict=[cold_starts_router(migrated, basis, Desk())])
+    app = create_app(ApiSettings(), routers, loopback_only=True, keeper=Keeper(tenant))
+    with TestClient(app, base_url="http://127.0.0.1") as opened:
+        yield opened
+
+
+@pytest.mark.usefixtures("estate")
+def test_over_http(client: TestClient) -> None:
+    response = client.get("/api/v1/cold-starts", params={"window": WINDOW})
+
+    assert response.status_code == 200
+    function, pods = response.json()["rows"]
+    assert (function["kind"], function["service"], function["told_by"]) == (
+        "function", "resize", ["function_log"]
+    )  # fmt: skip
+    assert (function["starts"], function["runs"], function["share"]) == (4, 5, 0.8)
+    assert function["total"] == {"count": 4, "p50_ms": 293.05, "p95_ms": 398.97, "longest_ms": 398.97}
+    assert (function["init"]["count"], function["init"]["longest_ms"]) == (3, 293.05)
+    assert function["restore"]["longest_ms"] == 398.97
+    assert (function["first_run"]["longest_ms"], function["warm_run"]["p50_ms"]) == (2338.66, 3000.0)
+    assert (pods["kind"], pods["workload_kind"], pods["name"]) == ("pod", "StatefulSet", "web")
+    assert (pods["starts"], pods["from_zero"], pods["runs"]) == (3, 2, None)
+    assert pods["total"] == {"count": 3, "p50_ms": 10_000, "p95_ms": 30_000, "longest_ms": 30_000}
+    assert pods["schedule"] == {"count": 1, "p50_ms": 1000, "p95_ms": 1000, "longest_ms": 1000}
+    assert (pods["image_pull"]["p50_ms"], pods["init"]["p50_ms"]) == (12_500, 14_000)
+    assert pods["sidecar"] is pods["restore"] is pods["first_run"] is None
+
+
+@pytest.mark.usefixtures("estate")
+def test_the_window_is_that_of_starts(session: Session, tenant: str) -> None:
+    later = f"{(START + timedelta(hours=1)).isoformat()}/{(START + timedelta(hours=2)).isoformat()}"
+
+    answer = cold_starts_answer(session, UTC, window=later, now=datetime.now(UTC), tenant=tenant)
+
+    assert answer.rows == ()
+
+
+def test_spans_do_not_say_how_long(session: Session, telemetry: Any, tenant: str) -> None:
+    runs = [(START + timedelta(minutes=minute), 0.5) for minute in (1, 2, 3)]
+    for number, one in enumerate(runs):
+        telemetry.requests(
+            {"faas.name": "resize", "service.name": "resize"}, [one],
+            attributes={"faas.invocation_id": f"run-{number}", "faas.coldstart": str(number == 0).lower()},
+        )  # fmt: skip
+    telemetry.store()
+
+    answer = cold_starts_answer(session, UTC, window=WINDOW, now=datetime.now(UTC), tenant=tenant)
+
+    (row,) = answer.rows
+    assert (row.starts, row.runs, row.total, row.told_by) == (1, 3, None, ("application",))
+    assert row.first_run is not None
+    (note,) = answer.notes
+    assert note.startswith("Cold starts of functions of which nobody told how long they took: 1. ")
+
+
+def test_a_wrong_window_is_a_problem_in_words(client: TestClient, tenant: str) -> None:
+    assert client.get("/api/v1/cold-starts", params={"window": "yesterday"}).status_code == 400
+    foreign = client.get("/api/v1/cold-starts", params={"window": WINDOW, "tenant": tenant})
+    assert foreign.status_code == 403
+
+
+@pytest.mark.usefixtures("estate")
+def test_for_people(started: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = started("cold-starts", "--window", WINDOW)
+
+    header, *lines = out.splitlines()
+    assert code == 0
+    assert header.split()[:5] == ["Name", "Namespace", "Kind", "Starts", "From"]
+    assert lines[0].split()[:4] == ["resize", "function", "4", "-"]
+    assert lines[1].split()[:5] == ["web", "shop", "pod", "3", "2"]
+
+
+@pytest.mark.usefixtures("estate")
+@pytest.mark.parametrize("output", ["json", "csv"])
+def test_for_programs(started: Callable[..., tuple[int, str, str]], output: str) -> None:
+    code, out, _ = started("cold-starts", "--window", WINDOW, "--output", output)
+
+    rows = json.loads(out) if output == "json" else list(csv.DictReader(io.StringIO(out)))
+    function, pods = rows
+    assert code == 0
+    assert float(function["total_p50_ms"]) == 293.05
+    assert (float(pods["total_longest_ms"]), float(pods["from_zero"])) == (30_000, 2)
+    assert pods["restore_p50_ms"] in (None, "")
+
+
+times = st.integers(0, 40).map(lambda tens: START + timedelta(seconds=10 * tens))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), times, st.none() | st.integers(0, 9), st.integers(0, 40)),
+        max_size=12,
+    )
+)
+def test_others_are_those_that_were_there(drawn: list[tuple[str, datetime, int | None, int]]) -> None:
+    rows = [
+        (
+            "", "", "Deployment", name, created,
+            None if ready is None else created + timedelta(seconds=10 * ready),
+            created + timedelta(seconds=10 * max(ready or 0, seen)),
+        )
+        for name, created, ready, seen in drawn
+    ]  # fmt: skip
+    found = with_others(pl.DataFrame(rows, schema=POD_SCHEMA, orient="row"))
+
+    expected = []
+    for one, (*_, name, created, _, _) in enumerate(rows):
+        others = (row for number, row in enumerate(rows) if number != one and row[3] == name)
+        expected.append(
+            sum((ready or made) <= created <= seen + SEEN_FOR for *_, made, ready, seen in others)
+        )
+    assert found["others"].to_list() == expected
