@@ -153,8 +153,7 @@ class Streams:
             entered.lease.grow(len(body))
         except RefusedError as error:
             return self._intake.refused(entered, error)
-        handled = self._intake.handle(entered, Wire(body, Encoding.IDENTITY))
-        return self._intake.answered(entered, await asyncio.shield(handled))
+        return await self._intake.finish(entered, Wire(body, Encoding.IDENTITY))
 
 
 _COMPRESSED: Final = Outcome(Kind.BAD_DATA, "messages of a stream are read uncompressed only")

@@ -102,10 +102,15 @@ class Intake:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: whatever happens, the sender gets an answer
             return self.refused(entry, error)
+        return await self.finish(entry, wire)
+
+    async def finish(self, entry: Entry, wire: Wire) -> Outcome:
+        """Handle a request whose body is there. What was begun is done to its end also if the caller is
+        cancelled; nothing else is raised."""
         try:
             return self.answered(entry, await asyncio.shield(self.handle(entry, wire)))
         except asyncio.CancelledError:
-            self._count_answer(arrival, "cancelled", entry.began)
+            self._count_answer(entry.arrival, "cancelled", entry.began)
             raise
 
     # --- the same in steps, for a receiver without a task of its own

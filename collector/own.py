@@ -4,7 +4,6 @@ who is sending. `collector.server` has one; `collector.scrape` uses it.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Protocol
 
 from collector.admission import Lease
@@ -49,5 +48,4 @@ class OwnRequests:
             entry.lease.grow(len(body))
         except RefusedError as error:
             return self._intake.refused(entry, error)
-        handled = self._intake.handle(entry, Wire(body, Encoding.IDENTITY))
-        return self._intake.answered(entry, await asyncio.shield(handled))
+        return await self._intake.finish(entry, Wire(body, Encoding.IDENTITY))

@@ -20,6 +20,7 @@ from collector.door import Arrival, Caller, Form, OpenDoor, Transport
 from collector.errors import BadRequestError
 from collector.handling import Wire, _on_disk
 from collector.intake import Entry, Intake
+from collector.own import OwnRequests
 from collector.refusals import (
     ForbiddenError,
     OverloadedError,
@@ -248,6 +249,23 @@ async def test_cancelling_gives_the_bytes_back_and_leaves_the_spool_alone(
     assert setup.count("inflight_bytes") == 0
     assert setup.count("items_accepted_total", signal="traces") == (0 if phase == "reading" else 1)
     assert setup.count("requests_total", signal="traces", transport="http", code="cancelled") == 1
+
+
+async def test_a_request_of_our_own_is_counted_also_if_nobody_waits_for_it_any_more(
+    make_setup: Any, make_request: Any
+) -> None:
+    setup = make_setup()
+    setup.spool.hold = True
+    own = OwnRequests(setup.intake, Transport.SCRAPE)
+    task = asyncio.create_task(own.store("t", make_request(Signal.METRICS, ["a"])))
+    await setup.until(lambda: setup.spool.held)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    setup.spool.release()
+    await setup.intake.close(5)
+    assert setup.count("items_accepted_total", signal="metrics") == 1
+    assert setup.count("requests_total", signal="metrics", transport="scrape", code="cancelled") == 1
 
 
 async def test_a_disk_that_was_told_to_leave_off_ends_the_wait() -> None:
