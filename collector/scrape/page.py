@@ -23,6 +23,7 @@ from collector.scrape.errors import Reason, ScrapeError
 from collector.scrape.settings import Format
 
 _TYPE: Final = re.compile(r'(\s*#\s*TYPE\s+(?:"(?:[^"\\]|\\.)*"|\S+)\s+)(\S+)\s*')
+_SUFFIXED: Final = re.compile(r"# TYPE (\S+)(_total counter|_info info)\n?")
 _UNRENAMED: Final = "stateset"
 """A type that text 0.0.4 does not have, and that the library leaves alone."""
 _TEXT_TYPES: Final = {
@@ -64,9 +65,12 @@ def read_page(body: bytes, written: Format, *, max_samples: int, deadline: float
     except UnicodeDecodeError as error:
         raise ScrapeError(Reason.PARSE, f"the page is not UTF-8, at byte {error.start}") from error
     lines = _Lines(text, written, max_samples, deadline)
-    read: Callable[[Any], Iterable[Any]] = read_openmetrics if written is Format.OPENMETRICS else read_text
+    read: Callable[[Any], Iterable[Any]] = read_text
+    given: Iterable[str] = lines
+    if written is Format.OPENMETRICS:
+        read, given = read_openmetrics, _unsuffixed(lines)
     try:
-        for family in read(lines):
+        for family in read(given):
             yield from _of_family(family, written)
     except _MALFORMED as error:
         why = f": {error}"[:200] if str(error) else ""
@@ -117,6 +121,37 @@ class _Lines:
         if found[2] not in _TEXT_TYPES:
             raise ValueError(f"{found[2][:40]!r} is no type")
         return f"{found[1]}{_TEXT_TYPES[found[2]]}\n"
+
+
+def _unsuffixed(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of a page in OpenMetrics with counters and infos called what it calls them.
+
+    That is without the `_total` and `_info` of their samples. kube-state-metrics (since 2.8) calls them by
+    their samples, which Prometheus takes and the parser does not.
+    """
+    held = full = short = ""
+    for line in lines:
+        named = _SUFFIXED.fullmatch(line)
+        if named is not None:
+            suffix, kind = named[2].split()
+            short, full = named[1], named[1] + suffix
+        if held:  # a HELP comes before its TYPE, as a rule
+            yield _called(held, full, short)
+            held = ""
+        if named is not None:
+            yield f"# TYPE {short} {kind}\n"
+        elif line.startswith("# HELP "):
+            held = line
+        else:
+            yield _called(line, full, short) if line.startswith("# UNIT ") else line
+    if held:
+        yield held
+
+
+def _called(line: str, full: str, short: str) -> str:
+    """A HELP or UNIT of what is called `full`, of `short`."""
+    name = line.split(" ", 3)[2].rstrip("\n")
+    return line.replace(full, short, 1) if full and name == full else line
 
 
 def _of_family(family: Any, written: Format) -> Iterator[Found]:

@@ -89,6 +89,36 @@ def test_openmetrics_says_more() -> None:
     assert found["shop_total",].time_ms == 1520879607789
 
 
+def test_openmetrics_of_kube_state_metrics_is_read() -> None:
+    """Which calls counters and infos by their samples (kubernetes/kube-state-metrics,
+    internal/store/pod_test.go; in OpenMetrics if asked for it, since 2.8)."""
+    page = """\
+# HELP kube_pod_info [STABLE] Information about pod.
+# TYPE kube_pod_info gauge
+kube_pod_info{namespace="ns1",pod="pod1"} 1
+# HELP kube_pod_container_status_restarts_total [STABLE] The number of container restarts per container.
+# TYPE kube_pod_container_status_restarts_total counter
+kube_pod_container_status_restarts_total{container="container1",namespace="ns1",pod="pod1",uid="uid1"} 3
+# HELP kube_customresource_flux_info The state.
+# TYPE kube_customresource_flux_info info
+kube_customresource_flux_info{name="a"} 1
+# TYPE after_total counter
+# HELP after_total A help behind the type.
+after_total 1
+# EOF
+"""
+    assert [(one.name, one.value, one.described) for one in read(page, Format.OPENMETRICS)] == [
+        ("kube_pod_info", 1, Described("gauge", "[STABLE] Information about pod.")),
+        (
+            "kube_pod_container_status_restarts_total",
+            3,
+            Described("counter", "[STABLE] The number of container restarts per container."),
+        ),
+        ("kube_customresource_flux_info", 1, Described("info", "The state.")),
+        ("after_total", 1, Described("counter", "A help behind the type.")),
+    ]
+
+
 @pytest.mark.parametrize(
     ("page", "written", "line"),
     [
