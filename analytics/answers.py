@@ -126,7 +126,9 @@ def reconcile_answer(
     span = facts.window
     bill = queries.read_range(session, "bill_resources", tenant, span.start, span.end)
     node_ids = queries.read_range(session, "node_ids", tenant, span.start, span.end)
-    found = reconciled(bill, things(facts.costs, node_ids, basis.rate), basis.currency)
+    volume_ids = queries.read_range(session, "volume_ids", tenant, span.start, span.end)
+    known = things(facts.costs, node_ids, volume_ids, basis.rate)
+    found = reconciled(bill, known, basis.currency)
     notes = (*found.notes, *cost_notes(facts.costs, span))
     return ReconciliationAnswer(
         **_about(facts, basis, notes),

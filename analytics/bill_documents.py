@@ -36,10 +36,10 @@ class ReconciledRow(Document):
     """A resource, as the bill has it and as it was computed. Amounts that one side does not have are null."""
 
     status: Literal["matched", "only in bill", "only in lowtide"]
-    kind: Literal["node", "function", ""] = Field(
+    kind: Literal["node", "volume", "function", ""] = Field(
         description="What it is here; empty if it is not known here."
     )
-    cluster: str = Field(default="", description="Of a node of a cluster.")
+    cluster: str = Field(default="", description="Of a node or volume of a cluster.")
     name: str = Field(description="Here, else in the bill.")
     resource_id: str
     provider: str

@@ -21,6 +21,7 @@ from analytics.lines import (
     LINE_SCHEMA,
     NODE_TOTAL_SCHEMA,
     SPAN_SCHEMA,
+    VOLUME_TOTAL_SCHEMA,
     DayCosts,
     named,
     nothing_but,
@@ -47,12 +48,13 @@ class CostLines:
     """What a window cost. `lines` has the columns of LINE_SCHEMA; idle and system lines belong to no
     workload.
 
-    `node_totals` is what each node cost (NODE_TOTAL_SCHEMA). `names` says what each workload_id is called,
-    `nodes_nano`, `functions_nano` and `volumes_nano` is what was divided,
-    `paid` says from when to when each workload bore anything of it, `requests` are the requests by workload
-    (all kinds), `covered_s` of `present_s` node-seconds are known from samples; `estimated`, `unsized`,
-    `unpriced` and `no_spot_price` are names of nodes, see `lines.DayCosts`; `uncosted` are names of workloads
-    that have requests, and no line.
+    `node_totals` is what each node cost (NODE_TOTAL_SCHEMA), `volume_totals` each volume
+    (VOLUME_TOTAL_SCHEMA). `names` says what each workload_id is called, `nodes_nano`, `functions_nano` and
+    `volumes_nano` is what was divided, `paid` says from when to when each workload bore anything of it,
+    `requests` are the requests by workload (all kinds), `covered_s` of `present_s` node-seconds are known
+    from samples; `estimated`, `unsized`, `unpriced` and `no_spot_price` are names of nodes, and
+    `estimated_volumes` and `unpriced_volumes` of volumes, see `lines.DayCosts`; `uncosted` are names of
+    workloads that have requests, and no line.
     """
 
     lines: pl.DataFrame
@@ -76,6 +78,7 @@ class CostLines:
     estimated_volumes: tuple[str, ...] = ()
     unpriced_volumes: tuple[str, ...] = ()
     node_totals: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NODE_TOTAL_SCHEMA))
+    volume_totals: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VOLUME_TOTAL_SCHEMA))
 
 
 def cost_lines(
@@ -101,6 +104,7 @@ def cost_lines(
         functions_nano=int(function_rows["functions_nano"].sum()),
         volumes_nano=sum(part.volumes_nano for part in parts),
         node_totals=_node_totals(parts),
+        volume_totals=_volume_totals(parts),
         covered_s=covered,
         present_s=present,
         first_at=first_at,
@@ -121,6 +125,11 @@ def _node_totals(parts: Sequence[DayCosts]) -> pl.DataFrame:
     whole = pl.concat([pl.DataFrame(schema=NODE_TOTAL_SCHEMA), *(part.node_totals for part in parts)])
     by_node = whole.group_by("cluster", "node").agg(pl.col("host_type").max(), pl.col("nano").sum())
     return by_node.sort("cluster", "node")
+
+
+def _volume_totals(parts: Sequence[DayCosts]) -> pl.DataFrame:
+    whole = pl.concat([pl.DataFrame(schema=VOLUME_TOTAL_SCHEMA), *(part.volume_totals for part in parts)])
+    return whole.group_by("cluster", "volume").agg(pl.col("nano").sum()).sort("cluster", "volume")
 
 
 def requests_of(hours: pl.DataFrame) -> pl.DataFrame:

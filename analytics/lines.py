@@ -8,7 +8,7 @@ added, so that all lines together are what was divided.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
@@ -50,6 +50,7 @@ PAID_SCHEMA: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
 }
 NODE_TOTAL_SCHEMA: Final = {"cluster": pl.String, "node": pl.String, "host_type": pl.String, "nano": pl.Int64}
 """What each node cost; `host_type` is empty where nobody said."""
+VOLUME_TOTAL_SCHEMA: Final = {"cluster": pl.String, "volume": pl.String, "nano": pl.Int64}
 COSTS: Final = ("cpu_nano", "memory_nano", "functions_nano", "storage_nano")
 """What a line costs is the sum of these."""
 AMOUNTS: Final = (*COSTS, "used_nano")
@@ -62,8 +63,9 @@ class DayCosts:
 
     `names` has the columns of NAME_SCHEMA, maybe with repetitions; `spans` are the times that samples cover
     (SPAN_SCHEMA); `paid` says from when to when each workload bore anything (PAID_SCHEMA); `node_totals` what
-    each node cost (NODE_TOTAL_SCHEMA); the rest are names of nodes: priced by default rates, by what they
-    hold, not at all, and spot nodes priced as if on demand; and of volumes: priced by a default, and not.
+    each node cost (NODE_TOTAL_SCHEMA), `volume_totals` each volume (VOLUME_TOTAL_SCHEMA); the rest are names
+    of nodes: priced by default rates, by what they hold, not at all, and spot nodes priced as if on demand;
+    and of volumes: priced by a default, and not.
     """
 
     lines: pl.DataFrame
@@ -77,6 +79,7 @@ class DayCosts:
     unpriced: frozenset[str] = frozenset()
     no_spot_price: frozenset[str] = frozenset()
     volumes_nano: int = 0
+    volume_totals: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VOLUME_TOTAL_SCHEMA))
     estimated_volumes: frozenset[str] = frozenset()
     unpriced_volumes: frozenset[str] = frozenset()
 

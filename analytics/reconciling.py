@@ -32,7 +32,7 @@ _LEVELS: Final = 3
 class Thing:
     """Something that has a cost here, and the names that a bill may have for it: `known_as`."""
 
-    kind: Literal["node", "function"]
+    kind: Literal["node", "volume", "function"]
     cluster: str
     name: str
     instance_type: str
@@ -53,14 +53,13 @@ class Reconciled:
         return _sum(getattr(row, amount) for row in self.rows if row.status == status)
 
 
-def things(costs: CostLines, node_ids: pl.DataFrame, rate: Decimal) -> list[Thing]:
-    """Nodes, machines and functions with what each cost. `node_ids` as the query of that name; `rate` are
-    units of the shown currency for a US dollar. Functions of one name are one: a bill knows no more of them.
+def things(costs: CostLines, node_ids: pl.DataFrame, volume_ids: pl.DataFrame, rate: Decimal) -> list[Thing]:
+    """Nodes, machines, volumes and functions with what each cost. `node_ids` and `volume_ids` as the queries
+    of those names; `rate` are units of the shown currency for a US dollar. Functions of one name are one: a
+    bill knows no more of them.
     """
-    ids: Mapping[tuple[str, str], list[str]] = {
-        (cluster, node): several
-        for cluster, node, several in node_ids.select("cluster", "node", "ids").iter_rows()
-    }
+    ids = _by_place(node_ids.select("cluster", "node", "ids"))
+    handles = _by_place(volume_ids.select("cluster", "volume", "ids"))
     nodes = costs.node_totals.select("cluster", "node", "host_type", "nano")
     called = Counter(nodes["node"])
 
@@ -72,6 +71,17 @@ def things(costs: CostLines, node_ids: pl.DataFrame, rate: Decimal) -> list[Thin
     found = [
         Thing("node", cluster, node, host_type, usd(nano) * rate, names(cluster, node))
         for cluster, node, host_type, nano in nodes.iter_rows()
+    ]
+    found += [
+        Thing(
+            "volume",
+            cluster,
+            volume,
+            "",
+            usd(nano) * rate,
+            known_as(volume, handles.get((cluster, volume), ())),
+        )
+        for cluster, volume, nano in costs.volume_totals.select("cluster", "volume", "nano").iter_rows()
     ]
     functions = (
         costs.lines.filter(pl.col("line") == "function")
@@ -85,6 +95,10 @@ def things(costs: CostLines, node_ids: pl.DataFrame, rate: Decimal) -> list[Thin
         for name, nano in functions.iter_rows()
     ]
     return found
+
+
+def _by_place(told: pl.DataFrame) -> Mapping[tuple[str, str], list[str]]:
+    return {(cluster, name): ids for cluster, name, ids in told.iter_rows()}
 
 
 def known_as(name: str, ids: Iterable[str] = ()) -> tuple[frozenset[str], ...]:

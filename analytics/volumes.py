@@ -65,6 +65,7 @@ def volume_costs(
         total_nano=0,
         volumes_nano=int(priced["total_nano"].sum()),
         node_totals=pl.DataFrame(schema=NODE_TOTAL_SCHEMA),
+        volume_totals=priced.group_by("cluster", "volume").agg(nano=pl.col("total_nano").sum()),
         estimated_volumes=_called(priced.filter(~pl.col("listed"))),
         unpriced_volumes=_called(found.filter(pl.col("hour_nano").is_null())),
     )

@@ -130,7 +130,7 @@ NAMED = st.sampled_from(["a", "A", "b", "a.x", "a.y", "i-1", "i-2"])
 KNOWN = st.builds(
     lambda name, computed, ids, kind, cluster: thing(name, str(computed), *ids, kind=kind, cluster=cluster),
     NAMED, st.decimals(0, 100, places=9), st.lists(NAMED.map(str.lower), max_size=2),
-    st.sampled_from(["node", "function"]), st.sampled_from(["", "fra", "dub"]),
+    st.sampled_from(["node", "volume", "function"]), st.sampled_from(["", "fra", "dub"]),
 )  # fmt: skip
 LINE = st.fixed_dictionaries({
     "resource_id": st.one_of(st.just(""), NAMED),
@@ -254,6 +254,16 @@ def test_resources_that_have_a_name_only_and_nodes_of_one_name(
                 provider_id=f"aws:///eu-central-1a/i-{cluster}",
             )
         ])  # fmt: skip
+        volume = {"cluster": cluster, "persistentvolume": "pvc-1"}
+        telemetry.prometheus([
+            sample(
+                "kube_persistentvolume_capacity_bytes", round(start.timestamp() * 1000), 1024.0**3, **volume
+            ),
+            sample(
+                "kube_persistentvolume_info", round(start.timestamp() * 1000),
+                csi_volume_handle=f"vol-{cluster}", **volume,
+            ),
+        ])  # fmt: skip
     telemetry.store()
     month = start.replace(day=1, hour=0)
     end = (month + timedelta(days=32)).replace(day=1)
@@ -266,14 +276,22 @@ def test_resources_that_have_a_name_only_and_nodes_of_one_name(
         )
 
     path = tmp_path / "bill.csv"
-    lines = [line("3", "i-fra", ""), line("5", "i-dub", ""), line("7", "", "one"), line("11", "", "two")]
+    lines = [
+        line("3", "i-fra", ""), line("5", "i-dub", ""), line("7", "", "one"), line("11", "", "two"),
+        line("1", "arn:aws:ec2:eu-central-1:1:volume/vol-fra", ""),
+    ]  # fmt: skip
     path.write_text("\n".join([HEADER, *lines]) + "\n")
     import_bill(session, path, "bill.csv", tenant=tenant, now=now)
     basis = Basis.load(AnalyticsSettings(), "USD", UTC)
 
     answer = reconcile_answer(session, basis, window="5h", now=now, tenant=tenant)
 
-    found = {(row.status, row.cluster or row.name): row for row in answer.rows}
+    volumes = [row for row in answer.rows if row.kind == "volume"]
+    assert [(row.status, row.name, row.cluster, row.computed) for row in volumes] == [
+        ("matched", "pvc-1", "fra", Decimal("0.000054795")),
+        ("only in lowtide", "pvc-1", "dub", Decimal("0.000054795")),
+    ]  # fmt: skip
+    found = {(row.status, row.cluster or row.name): row for row in answer.rows if row.kind != "volume"}
     assert {key: row.effective for key, row in found.items()} == {
         ("matched", "fra"): 3, ("matched", "dub"): 5, ("only in bill", "one"): 7, ("only in bill", "two"): 11,
     }  # fmt: skip
