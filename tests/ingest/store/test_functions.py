@@ -68,7 +68,7 @@ def store(insert: Callable[..., None], tenant: str) -> Store:
 def spans(insert: Callable[..., None], tenant: str) -> Store:
     """`spans(invocation_id)`: the span of a run that ends at noon, after 1.2 ms."""
 
-    def run(invocation_id: str) -> None:
+    def run(invocation_id: str, called: str = "faas.invocation_id", **more: str) -> None:
         request = ExportTraceServiceRequest()
         entry = request.resource_spans.add()
         for key, text in FUNCTION.items():
@@ -77,7 +77,9 @@ def spans(insert: Callable[..., None], tenant: str) -> Store:
             trace_id=b"\1" * 16, span_id=b"\2" * 8, name="resize", kind=Span.SPAN_KIND_SERVER,
             start_time_unix_nano=NOON_NS - 1_200_000, end_time_unix_nano=NOON_NS,
         )  # fmt: skip
-        span.attributes.add(key="faas.invocation_id").value.string_value = invocation_id
+        span.attributes.add(key=called).value.string_value = invocation_id
+        for key, text in more.items():
+            span.attributes.add(key=key).value.string_value = text
         span.attributes.add(key="faas.coldstart").value.bool_value = True
         insert(Signal.TRACES, request.SerializeToString(), tenant=tenant)
 
@@ -130,6 +132,15 @@ def test_events_of_the_telemetry_api(store: Store, rows: Rows) -> None:
     assert [(row["source"], row["starts"], row["errors"]) for row in rows(ACTIVITY)] == [
         ("function_telemetry", 3, 0)
     ]
+
+
+@pytest.mark.parametrize("called", ["faas.invocation_id", "faas.invocation.id"])
+def test_a_span_says_which_run_it_is_by_either_name(spans: Store, rows: Rows, called: str) -> None:
+    spans(RUN, called)
+    spans("", called)
+    spans("a probe", called, **{"user_agent.original": "kube-probe/1.29"})
+
+    assert [(row["invocation_id"], row["source"]) for row in rows(INVOCATIONS)] == [(RUN, "application")]
 
 
 def test_an_event_that_comes_by_two_ways_is_one(store: Store, rows: Rows) -> None:
