@@ -21,7 +21,8 @@ from analytics.window import Window
 @dataclass(frozen=True, slots=True)
 class Samples:
     """The samples of one day with their margins, as the queries of the same names return them; `volumes` as
-    volume_hours, `mounts` as volume_mounts, both without margins.
+    volume_hours, `mounts` as volume_mounts, both without margins; `mounts` has no columns where there are no
+    volumes.
     """
 
     containers: pl.DataFrame
@@ -60,14 +61,17 @@ def read_samples(session: Session, window: Window, tenant: str) -> Samples:
             "nodes", "node_minutes", "node_counters", "host_services",
         )
     )  # fmt: skip
+    within = (tenant, window.start, window.end)
+    volumes = read_range(session, "volume_hours", *within)
+    mounts = read_range(session, "volume_mounts", *within) if len(volumes) else pl.DataFrame()
     return Samples(
         containers,
         while_there(counted(minutes, counters), containers),
         nodes,
         nodes_counted(node_minutes, node_counters),
         host_services,
-        read_range(session, "volume_hours", tenant, window.start, window.end),
-        read_range(session, "volume_mounts", tenant, window.start, window.end),
+        volumes,
+        mounts,
     )
 
 
