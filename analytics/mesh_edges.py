@@ -43,14 +43,21 @@ def counted_once(told: pl.DataFrame) -> pl.DataFrame:
 
 
 def _without_doubled_logs(told: pl.DataFrame) -> pl.DataFrame:
+    """A workload is known by its cluster, too, unless one of the two does not say it, or it is Istio that
+    does, which has names of its own for clusters.
+    """
     at_destination = pl.col("reporter") != "source"
+    own = ("cluster", "namespace", "workload")
     rows = told.with_columns(
-        _namespace=pl.when(at_destination).then("destination_namespace").otherwise("source_namespace"),
-        _workload=pl.when(at_destination).then("destination_workload").otherwise("source_workload"),
-    )
-    own = ["_namespace", "_workload", "hour"]
-    metrics = (pl.col("origin") == "metrics").any().over(own)
-    return rows.filter((pl.col("origin") == "metrics") | ~metrics).drop("_namespace", "_workload")
+        pl.when(at_destination).then(f"destination_{name}").otherwise(f"source_{name}").alias(f"_{name}")
+        for name in own
+    ).with_columns(_cluster=pl.when(pl.col("mesh") == "istio").then(pl.lit("")).otherwise("_cluster"))
+    by_metrics = pl.col("origin") == "metrics"
+    told_here = by_metrics.any().over("_cluster", "_namespace", "_workload", "hour")
+    told_somewhere = by_metrics.any().over("_namespace", "_workload", "hour")
+    told_nowhere = (by_metrics & (pl.col("_cluster") == "")).any().over("_namespace", "_workload", "hour")
+    doubled = told_here | told_nowhere | ((pl.col("_cluster") == "") & told_somewhere)
+    return rows.filter(by_metrics | ~doubled).drop(f"_{name}" for name in own)
 
 
 def _best_reporter(told: pl.DataFrame) -> pl.DataFrame:

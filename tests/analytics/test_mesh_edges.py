@@ -251,6 +251,20 @@ def test_a_log_counts_only_where_its_workload_sends_no_metrics() -> None:
     assert requests(told(**ends, hour=START + HOUR), log) == 6
 
 
+@pytest.mark.parametrize(
+    ("mesh", "cluster", "expected"),
+    [("envoy", "dub", 6), ("envoy", "fra", 1), ("envoy", "", 1), ("istio", "Kubernetes", 1)],
+)
+def test_a_log_of_one_cluster_counts_beside_metrics_of_another(
+    mesh: str, cluster: str, expected: float
+) -> None:
+    """Staging has the names of production. Istio may call a cluster otherwise than telemetry does."""
+    ends = {"mesh": mesh, "destination_workload": "b", "reporter": "destination"}
+    log = told(**ends, destination_cluster="fra", origin="access_log", requests=5.0)
+
+    assert requests(told(**ends, destination_cluster=cluster), log) == expected
+
+
 def test_what_is_chosen_is_chosen_by_the_hour() -> None:
     ends = {"source_workload": "a", "destination_workload": "b"}
     early = told(**ends, reporter="source", requests=10.0)
