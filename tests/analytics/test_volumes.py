@@ -204,15 +204,17 @@ def test_every_grouping_adds_up_to_what_each_volume_costs_by_the_book(
 START = full_hour(4)
 
 
-def volume_told(time_ms: int, cluster: str, **more: str) -> list[Sample]:
-    who = {"persistentvolume": "pvc-1", "cluster": cluster, **more}
+def volume_told(
+    time_ms: int, cluster: str, name: str = "pvc-1", phase: str = "Bound", **more: str
+) -> list[Sample]:
+    who = {"persistentvolume": name, "cluster": cluster, **more}
     return [
         sample("kube_persistentvolume_capacity_bytes", time_ms, 10.0 * GIB, **who),
         sample(
             "kube_persistentvolume_info", time_ms, storageclass="gp3", csi_driver="ebs.csi.aws.com", **who
         ),
         sample("kube_persistentvolume_claim_ref", time_ms, claim_namespace="shop", name="data-db-0", **who),
-        sample("kube_persistentvolume_status_phase", time_ms, phase="Bound", **who),
+        sample("kube_persistentvolume_status_phase", time_ms, phase=phase, **who),
     ]
 
 
@@ -228,7 +230,7 @@ def mount_told(time_ms: int, cluster: str, **more: str) -> list[Sample]:
 
 def test_volumes_of_a_cluster(session: Session, telemetry: Any, tenant: str) -> None:
     """Of two clusters with the same names, and told by two servers of a pair; in the last hour the database
-    of one is gone.
+    of one is gone. Of the other there is a volume that was kept when its claim was made again.
     """
     for minute in range(0, 180, 10):
         time_ms = round((START + timedelta(minutes=minute)).timestamp() * 1000)
@@ -238,6 +240,7 @@ def test_volumes_of_a_cluster(session: Session, telemetry: Any, tenant: str) -> 
                 told += mount_told(time_ms, "fra", prometheus_replica=replica)
             telemetry.prometheus(told)
         telemetry.prometheus([*volume_told(time_ms, "dub"), *mount_told(time_ms, "dub")])
+        telemetry.prometheus(volume_told(time_ms, "dub", "pvc-0", "Released"))
         node = {"node": "n", "cluster": "dub", "resource": "cpu"}
         labels = {"label_topology_kubernetes_io_region": "us-east-1"}
         info = {"provider_id": "aws:///us-east-1a/i-1"}
@@ -257,7 +260,8 @@ def test_volumes_of_a_cluster(session: Session, telemetry: Any, tenant: str) -> 
     default = 10 * Decimal("0.00005479452")  # gp3 has a price in us-east-1 only
     assert rows["fra/shop/db"] == 2 * round(default, 9)
     assert rows["fra/shop/data-db-0"] == round(default, 9)
-    assert rows["dub/shop/db"] == 3 * round(10 * Decimal("0.08") / 730, 9)
+    assert rows["dub/shop/db"] == rows["dub/shop/pvc-0"] == 3 * round(10 * Decimal("0.08") / 730, 9)
+    assert next(row for row in answer.rows if row.name == "dub/shop/pvc-0").unused == rows["dub/shop/pvc-0"]
     assert rows["total"] == sum(rows.values()) - rows["total"]
     assert any("1 volume of a kind without a price" in note for note in answer.notes)
     owned = owners_answer(session, basis, **asked)
