@@ -31,7 +31,7 @@ from analytics.lines import (
 from analytics.machine_costs import machine_costs
 from analytics.prices import PriceBook
 from analytics.pricing import sized
-from analytics.samples import Samples, placed, slots_of
+from analytics.samples import MOST, Samples, believed, placed, slots_of
 from analytics.settings import AnalyticsSettings
 from analytics.twins import merged
 from analytics.volumes import volume_costs
@@ -153,6 +153,7 @@ def day_costs(
         yield volume_costs(samples.volumes, samples.mounts, samples.containers, samples.nodes, day, book)
     if samples.is_empty:
         return
+    samples = believed(samples)
     known, minutes = merged(samples.nodes, placed(samples))
     slots = clock.within(slots_of(samples, minutes, now), day.start, day.end)
     nodes = sized(known, book, day.start.date())
@@ -208,7 +209,9 @@ def _functions(
         .join(known.drop("memory_bytes"), on="workload_id", how="left")
         .with_columns(
             pl.col("provider", "region", "platform", "architecture").fill_null(""),
-            pl.col("memory_bytes").fill_null(0.0),
+            pl.when(pl.col("memory_bytes").is_between(0.0, MOST["memory_request"]))
+            .then("memory_bytes")
+            .otherwise(0.0),
             day=pl.col("hour").dt.date(),
         )
     )

@@ -7,8 +7,9 @@ the first and last slots of a range would depend on where it was cut.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 import polars as pl
 
@@ -16,6 +17,16 @@ from analytics import allocation, clock
 from analytics.counters import container_cores, node_cores
 from analytics.queries import Session, read_range
 from analytics.window import Window
+
+_CORES: Final = 1e6
+_BYTES: Final = 2.0**50
+_SECONDS: Final = 1e12
+MOST: Final = {
+    "cpu_usage": _CORES, "memory_usage": _BYTES, "cpu_request": _CORES, "memory_request": _BYTES,
+    "cpu_capacity": _CORES, "cpu_allocatable": _CORES, "memory_capacity": _BYTES,
+    "memory_allocatable": _BYTES, "cpu_time_s": _SECONDS, "cpu_grown_s": _SECONDS,
+}  # fmt: skip
+"""What is believed of a node, a machine or a container at most: a million cores, a PiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,31 @@ def read_samples(session: Session, window: Window, tenant: str) -> Samples:
         host_services,
         volumes,
         mounts,
+    )
+
+
+def believed(samples: Samples) -> Samples:
+    """The samples without numbers that nobody can mean: they count as not told. One broken sender is no
+    reason for no answer, and amounts must fit into whole numbers.
+    """
+    return replace(
+        samples,
+        container_minutes=_believed(samples.container_minutes),
+        nodes=_believed(samples.nodes),
+        node_minutes=_believed(samples.node_minutes),
+        host_services=_believed(samples.host_services),
+    )
+
+
+def _believed(frame: pl.DataFrame) -> pl.DataFrame:
+    """What is null where it is not told becomes null, all else nought."""
+    columns = [(name, limit) for name, limit in MOST.items() if name in frame.columns]
+    return frame.with_columns(
+        pl.when(pl.col(name).is_between(0.0, limit))
+        .then(name)
+        .otherwise(pl.lit(None if name.endswith("usage") else 0.0, pl.Float64))
+        .alias(name)
+        for name, limit in columns
     )
 
 

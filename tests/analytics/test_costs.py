@@ -234,6 +234,29 @@ def test_a_node_whose_containers_are_told_without_a_cluster_is_paid_for_once(
     assert amounts(costs)[1 if both else 2, "container"] == (30_000_000, 0)
 
 
+@pytest.mark.parametrize("value", [1e300, 1e20, float("inf"), float("nan"), -1.0])
+@pytest.mark.parametrize(
+    ("of_node", "name"),
+    [
+        (True, "cpu_capacity"), (True, "memory_capacity"), (True, "cpu_allocatable"),
+        (True, "memory_allocatable"), (False, "cpu_usage"), (False, "memory_usage"), (False, "cpu_request"),
+        (False, "memory_request"),
+    ],
+)  # fmt: skip
+def test_a_number_that_nobody_can_mean_is_not_told(
+    estate: Any, book: Any, *, of_node: bool, name: str, value: float
+) -> None:
+    """One of these is no reason for no answer."""
+    told, nonsense = estate(), estate()
+    unknown = None if name.endswith("usage") else 0.0
+    for one, said in ((told, unknown), (nonsense, value)):
+        one.node(1, **{**BOX, **({name: said} if of_node else {})})
+        one.container(11, workload=1)
+        an_hour(one, 11, **{"cpu_usage": 1.0, "memory_usage": 1.0 * GIB, **({} if of_node else {name: said})})
+
+    assert amounts(nonsense.costs(book)) == amounts(told.costs(book))
+
+
 def test_platform_workloads_are_shown_as_what_they_are(estate: Any, book: Any) -> None:
     one = estate()
     one.node(1, **BOX)
