@@ -223,7 +223,7 @@ def _discounts(rows: Iterable[ReconciledRow]) -> Iterator[DiscountRow]:
 
 def _notes(bill: pl.DataFrame, currency: str, in_doubt: Iterable[str]) -> Iterator[str]:
     if bill.is_empty():
-        yield "There is no bill with a charge in this window (`lowtide bills` lists those there are)."
+        yield "There is no bill with a charge in this window (`lowtide bills list` has those there are)."
     for name in sorted(in_doubt):
         yield f"Not matched by name: {name}, since several things here are called so."
     others = sorted(set(bill["currency"]) - {currency})

@@ -14,6 +14,7 @@ from analytics.window import DEFAULT_WINDOW
 from lowtide.cli.cost import TenantOption, WindowOption
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import Column, Output, Unit, render
+from lowtide.units import money
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -83,7 +84,7 @@ def compare(
     answer = ask(run, settings, "/api/v1/bills/reconciliation", asked, ReconciliationAnswer, local)
     tell(run, settings, "The bill and what was computed", answer)
 
-    def money(name: str, title: str) -> Column:
+    def amount(name: str, title: str) -> Column:
         return Column(name, title, Unit.MONEY, answer.currency)
 
     shown = [
@@ -91,10 +92,10 @@ def compare(
         Column("name", "Name"),
         Column("service", "Service"),
         Column("instance_type", "Type"),
-        money("billed", "Billed"),
-        money("effective", "Effective"),
-        money("computed", "Computed"),
-        money("difference", "Difference"),
+        amount("billed", "Billed"),
+        amount("effective", "Effective"),
+        amount("computed", "Computed"),
+        amount("difference", "Difference"),
     ]
     more = [
         Column("kind", "Kind"),
@@ -102,7 +103,7 @@ def compare(
         Column("resource_id", "Resource"),
         Column("provider", "Provider"),
     ]
-    columns = shown if output is Output.TABLE else [*shown, *more, money("list", "List")]
+    columns = shown if output is Output.TABLE else [*shown, *more, amount("list", "List")]
     render(answer.rows, columns, output)
     _tell_discounts(run, answer)
 
@@ -110,8 +111,9 @@ def compare(
 def _tell_discounts(run: Invocation, answer: ReconciliationAnswer) -> None:
     currency = answer.currency
     run.note(
-        f"Effective cost of what both know: {answer.matched:f} {currency}; only in the bill: "
-        f"{answer.only_in_bill:f}; computed only here: {answer.only_in_lowtide:f}."
+        f"Effective cost of what both know: {money(answer.matched)} {currency}; only in the bill: "
+        f"{money(answer.only_in_bill)} {currency}; computed only here: "
+        f"{money(answer.only_in_lowtide)} {currency}."
     )
     for row in answer.instance_types:
         if row.factor is not None:

@@ -80,6 +80,8 @@ def test_without_a_server(launch: Any, tmp_path: Path) -> None:
     ]
     assert "Not compared: Purchase of 560.92032 USD" in told
     assert "m6i.large: 0.667 of the list price" in told
+    assert "both know: 0.00 USD; only in the bill: 49.35 USD; computed only here: 0.00 USD." in told
+    assert "no bill with a charge in this window (`lowtide bills list`" in run(launch, "bills", "compare")[1]
 
     server = launch.serve()
 
