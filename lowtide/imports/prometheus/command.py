@@ -102,13 +102,14 @@ def prometheus(
     path = state_file or _state_file(settings, order)
     source = Source(
         order.url, rate=rate, give_up_after_s=give_up_after, token=_secret(source_token_file),
-        ca_file=str(source_ca) if source_ca else None,
+        ca_file=str(source_ca) if source_ca else None, tell=run.note,
     )  # fmt: skip
     receiver = Receiver(
         running.addresses["otlp_http"],
         token=_secret(token_file) or running.secret,
         trust=server_of(settings.data) if running.certificates else None,
         give_up_after_s=give_up_after,
+        tell=run.note,
     )
     client = run.server(settings)
     if client is None:

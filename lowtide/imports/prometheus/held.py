@@ -54,7 +54,7 @@ def held_by(
 
     def held(chunk: Chunk) -> Held:
         nonlocal is_deaf
-        patience = Patience(give_up_after_s)
+        patience = Patience(give_up_after_s, tell=tell)
         while not is_deaf:
             try:
                 return _read(ask(chunk))
@@ -65,7 +65,7 @@ def held_by(
                         f"What is stored already cannot be asked for ({error}); samples that came in another "
                         "way may be stored twice."
                     )
-                elif not patience.wait():
+                elif not patience.wait(f"Lowtide gave no answer: {error}".rstrip(".")):
                     raise ReceiverError(
                         f"Lowtide gave no answer for {give_up_after_s:g} s: {error}",
                         hint="Start the same import again when it does; it goes on where it stopped.",

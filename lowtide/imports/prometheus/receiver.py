@@ -48,10 +48,11 @@ class Receiver:
         trust: ssl.SSLContext | None,
         give_up_after_s: float,
         sleep: Callable[[float], None] = time.sleep,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self._url = address.rstrip("/") + _PATH
         self._give_up_after_s = give_up_after_s
-        self._sleep = sleep
+        self._sleep, self._tell = sleep, tell
         headers = {**_HEADERS, **({"authorization": f"Bearer {token}"} if token else {})}
         self._http = httpx2.Client(
             headers=headers, timeout=_TIMEOUT_S, trust_env=False, verify=True if trust is None else trust
@@ -60,7 +61,7 @@ class Receiver:
     def send(self, body: bytes) -> Taken:
         """One request. Raises ReceiverError."""
         wire = bytes(cramjam.snappy.compress_raw(body))
-        patience = Patience(self._give_up_after_s, sleep=self._sleep)
+        patience = Patience(self._give_up_after_s, sleep=self._sleep, tell=self._tell)
         while True:
             least_s = 0.0
             try:
@@ -80,7 +81,7 @@ class Receiver:
                     raise ReceiverError(f"Lowtide refused: {why}.")
                 after = answer.headers.get("retry-after", "")
                 least_s = float(after) if after.isdecimal() else 0.0
-            if not patience.wait(least_s):
+            if not patience.wait(why, least_s):
                 raise ReceiverError(
                     f"Lowtide did not take what is imported for {self._give_up_after_s:g} s: {why}.",
                     hint="Start the same import again when it does; it goes on where it stopped.",

@@ -58,10 +58,11 @@ class Source:
         token: str | None = None,
         ca_file: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
-        """`rate` is the most questions a second."""
+        """`rate` is the most questions a second. `tell` gets what is waited for, once each time."""
         self.url = url.rstrip("/")
-        session = _Session(rate, give_up_after_s, sleep)
+        session = _Session(rate, give_up_after_s, sleep, tell)
         session.trust_env = False
         session.verify = ca_file or True
         self._client = PrometheusConnect(
@@ -156,17 +157,23 @@ def _asked(ask: Callable[[], T]) -> T:
 class _Session(requests.Session):
     """Asks not too often, tries again what may pass, and reads no more than it should."""
 
-    def __init__(self, rate: float, give_up_after_s: float, sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        rate: float,
+        give_up_after_s: float,
+        sleep: Callable[[float], None],
+        tell: Callable[[str], None] | None,
+    ) -> None:
         super().__init__()
         self._every_s = 1 / rate
         self._next_at = 0.0
         self._give_up_after_s = give_up_after_s
-        self._sleep = sleep
+        self._sleep, self._tell = sleep, tell
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """A whole answer with status 200. Raises SourceError."""
         where = _shown(str(url))
-        patience = Patience(self._give_up_after_s, sleep=self._sleep)
+        patience = Patience(self._give_up_after_s, sleep=self._sleep, tell=self._tell)
         while True:
             self._keep_pace()
             least_s = 0.0
@@ -189,7 +196,7 @@ class _Session(requests.Session):
                 if answer.status_code not in _PASSING:
                     raise _final(answer.status_code, why)
                 least_s = _retry_after(answer)
-            if not patience.wait(least_s):
+            if not patience.wait(why, least_s):
                 raise SourceError(
                     f"The Prometheus gave no answer for {self._give_up_after_s:g} s: {why}.",
                     hint="Start the same import again when it is back; it goes on where it stopped.",

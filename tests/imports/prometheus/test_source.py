@@ -77,8 +77,10 @@ def test_what_passes_is_asked_again(exposed: Exposed, source: Make) -> None:
         handler.wfile.write(page.body)
 
     exposed.page = Page(answer=in_turn)
-    assert source().samples(("a",), 0, 60_000).series == []
+    told: list[str] = []
+    assert source(tell=told.append).samples(("a",), 0, 60_000).series == []
     assert len(exposed.asked) == 3
+    assert [line.partition(" answered ")[2] for line in told] == ["503: busy; trying again for up to 5 s."]
 
 
 @pytest.mark.parametrize(
