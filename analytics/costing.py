@@ -42,6 +42,9 @@ SOURCES: Final = ("application", "function_telemetry", "function_log", "access_l
 platform reports (as events, as lines), its proxy's access log (of every request, and only of whole
 milliseconds), its proxy's spans."""
 
+REPORTS: Final = ("function_telemetry", "function_log")
+"""Those of them that are reports of a function's platform."""
+
 
 @dataclass(frozen=True, slots=True)
 class CostLines:
@@ -196,10 +199,14 @@ def _functions(
 ) -> tuple[pl.DataFrame, tuple[int, int]]:
     """Lines of functions; and how many of them have no list price, and how many do not say their memory.
 
-    An hour of which the platform reported runs is billed by what it said of them, any other by its requests.
+    An hour of which the platform reported runs is billed by what it said of them, any other by its requests;
+    but what is known of requests from the same reports alone is billed when the runs were over.
     """
     known = owners.select("workload_id", "provider", "region", "platform", "architecture", "memory_bytes")
-    asked = requests.filter(pl.col("workload_kind") == "Function").join(
+    is_billed = pl.col("source").is_in(REPORTS) & pl.col("workload_id").is_in(
+        reported["workload_id"].implode()
+    )
+    asked = requests.filter((pl.col("workload_kind") == "Function") & ~is_billed).join(
         reported, on=["workload_id", "hour"], how="anti"
     )
     counted = asked.join(known.select("workload_id", "memory_bytes"), on="workload_id", how="left")

@@ -117,6 +117,28 @@ def test_memory_is_in_bytes_or_as_older_conventions_have_it(
 RECORDS = Path(__file__).parent / "data" / "functions"
 
 
+def test_a_run_over_the_full_hour_is_one(session: Session, telemetry: Any, tenant: str) -> None:
+    """It begins in an hour in which no run was reported, since that is done when it is over."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+    request = ExportLogsServiceRequest()
+    entry = request.resource_logs.add()
+    function = {"faas.name": "resize", "cloud.provider": "aws", "cloud.platform": "aws_lambda"}
+    for key, text in {**function, "cloud.region": "us-east-1"}.items():
+        entry.resource.attributes.add(key=key).value.string_value = text
+    line = "REPORT RequestId: a\tDuration: 5000.00 ms\tBilled Duration: 5000 ms\tMemory Size: 1024 MB"
+    ended_ns = (int(hour.timestamp()) + 3) * 10**9
+    entry.scope_logs.add().log_records.add(time_unix_nano=ended_ns).body.string_value = line
+    telemetry.body(Signal.LOGS, request.SerializeToString())
+    telemetry.store()
+    basis = Basis.load(AnalyticsSettings(), "USD", UTC)
+
+    answer = cost_answer(session, basis, by=By.SERVICE, window="5h", now=datetime.now(UTC), tenant=tenant)
+
+    row, _ = answer.rows
+    assert row.requests == 1
+    assert row.functions == Decimal(200 + round(5 * Decimal("16666.7"))) / 10**9
+
+
 def test_what_the_platform_reports_is_billed(session: Session, telemetry: Any, tenant: str) -> None:
     """Five runs and three memory sizes to the nano-dollar, whatever a sampled span says of the same hour; the
     hour after it has spans only.
