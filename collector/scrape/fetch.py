@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -65,18 +65,16 @@ class Fetcher:
                 max_connections=None, max_keepalive_connections=None, keepalive_expiry=_IDLE_S
             ),
         )
-        self._accept = ",".join(
-            f"{_MEDIA[wanted]};q={1 - number / 10:g}" for number, wanted in enumerate(job.formats)
-        )
 
-    async def fetch(self, url: str, grow: Callable[[int], None]) -> Fetched:
-        """One page, not yet decompressed. `grow` is told of what was read, and may raise.
+    async def fetch(self, url: str, grow: Callable[[int], None], formats: Sequence[Format]) -> Fetched:
+        """One page, not yet decompressed, in one of these formats, the best one first. `grow` is told of what
+        was read, and may raise.
 
         Raises ScrapeError. The caller limits the time.
         """
         try:
             async with self._http.stream(
-                "GET", url, headers=self._headers(), extensions=self._extensions()
+                "GET", url, headers=self._headers(formats), extensions=self._extensions()
             ) as answer:
                 format_ = self._format_of(answer)
                 encoding = _encoding_of(answer)
@@ -98,10 +96,11 @@ class Fetcher:
         """Close the connections."""
         await self._http.aclose()
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, formats: Sequence[Format]) -> dict[str, str]:
         job = self._job
+        accepted = (f"{_MEDIA[wanted]};q={1 - number / 10:g}" for number, wanted in enumerate(formats))
         headers = {
-            "accept": self._accept,
+            "accept": ",".join(accepted),
             "accept-encoding": "gzip",
             "user-agent": "lowtide",
             "x-prometheus-scrape-timeout-seconds": f"{job.timeout_s:g}",

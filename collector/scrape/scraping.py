@@ -25,7 +25,7 @@ from collector.replies import Kind
 from collector.scrape.errors import Reason, ScrapeError
 from collector.scrape.fetch import Fetched, Fetcher, shown
 from collector.scrape.reading import Pages, Series, Written
-from collector.scrape.settings import ScrapeJob
+from collector.scrape.settings import Format, ScrapeJob
 from collector.scrape.targets import Target
 from collector.scrape.telemetry import ScrapeTelemetry
 from ingest.spool.errors import SpoolError
@@ -77,6 +77,8 @@ class Scraping:
         self._series: Series = {}
         self._was_scraped = False
         self._failing: Reason | None = None
+        self._formats = job.formats
+        """To ask for."""
 
     async def run(self) -> None:
         """Scrape until the target is no longer wanted. Raises nothing but cancellation."""
@@ -138,7 +140,7 @@ class Scraping:
             with self._way_in.hold(self._job.tenant) as lease:
                 try:
                     async with asyncio.timeout(self._job.timeout_s):
-                        fetched = await self._fetcher.fetch(self.target.url, lease.grow)
+                        fetched = await self._fetcher.fetch(self.target.url, lease.grow, self._formats)
                 except TimeoutError as error:
                     raise ScrapeError(
                         Reason.TIMEOUT, f"the page was not there within {self._job.timeout_s:g} s"
@@ -159,7 +161,15 @@ class Scraping:
             ) from error
         except BadRequestError as error:
             raise ScrapeError(Reason.ENCODING, f"the page cannot be decompressed: {error}") from error
-        return self._pages.read(body, fetched.format, at_ms=at_ms, before=self._series, deadline=deadline)
+        try:
+            return self._pages.read(body, fetched.format, at_ms=at_ms, before=self._series, deadline=deadline)
+        except ScrapeError as error:
+            rest = tuple(one for one in self._formats if one is not Format.OPENMETRICS)
+            if error.reason is not Reason.PARSE or fetched.format is not Format.OPENMETRICS or not rest:
+                raise
+            # Many call OpenMetrics what only looks like it: a proxy's page behind an application's.
+            self._formats = rest
+            raise ScrapeError(Reason.PARSE, f"{error}; from now on it is asked for text") from error
 
     async def _store(self, written: Written) -> bool:
         """Store all of it; whether that succeeded for all requests."""

@@ -61,6 +61,32 @@ async def test_a_page_and_what_is_said_of_it(exposed: Exposed, scraping: Make) -
     assert one.counted("samples_total") == 7
 
 
+async def test_whose_openmetrics_is_broken_is_asked_for_text(exposed: Exposed, scraping: Make) -> None:
+    """As the pages are that Istio's agent puts together of an application's and Envoy's."""
+    one = scraping()
+    merged = b"# TYPE envoy_cluster_upstream_cx counter\nenvoy_cluster_upstream_cx 1\n# EOF\n"
+    exposed.page = Page(merged, OPENMETRICS)
+    with structlog.testing.capture_logs() as logs:
+        await fails(one, "parse")
+    assert "from now on it is asked for text" in logs[0]["why"]
+    exposed.page = Page(merged, TEXT)
+    assert (await one.scrape())["envoy_cluster_upstream_cx"] == 1.0
+    assert [headers["accept"] for _, headers in exposed.asked] == [
+        "application/openmetrics-text;version=1.0.0;q=1,text/plain;version=0.0.4;q=0.9",
+        "text/plain;version=0.0.4;q=1",
+    ]
+
+
+async def test_nobody_is_asked_for_what_the_job_does_not_take(exposed: Exposed, scraping: Make) -> None:
+    one = scraping(formats=("openmetrics",))
+    exposed.page = Page(b"# TYPE a counter\na 1\n# EOF\n", OPENMETRICS)
+    for _ in range(2):
+        await fails(one, "parse")
+    assert {headers["accept"] for _, headers in exposed.asked} == {
+        "application/openmetrics-text;version=1.0.0;q=1"
+    }
+
+
 async def test_the_time_is_that_of_the_scrape_or_of_the_page(exposed: Exposed, scraping: Make) -> None:
     exposed.page = Page(b"a 1\nb 1 1789999999000\n")
     one = scraping()
