@@ -23,7 +23,9 @@ class MeshEdge(Document):
     destination_workload: str
     destination_service: str = Field(description="What was asked for, as the caller named it.")
     requests: float
-    errors: float = Field(description="Of the requests, those answered with 5xx.")
+    errors: float = Field(
+        description="Of the requests, those answered with 5xx, or a gRPC status that is a server's fault."
+    )
     request_bytes: float = Field(description="From the source to the destination.")
     response_bytes: float
     connections: float

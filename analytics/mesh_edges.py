@@ -30,6 +30,8 @@ SCHEMA: Final[dict[str, type[pl.DataType] | pl.DataType]] = {
 REPORTERS: Final = ("destination", "waypoint", "source")
 """Whose count is taken, the first one that there is: the destination saw what arrived."""
 UNKNOWN: Final = ("", "unknown")
+ERRORS: Final = ("5xx", "grpc_error")
+"""Classes of answers that are a server's fault."""
 
 
 def counted_once(told: pl.DataFrame) -> pl.DataFrame:
@@ -95,8 +97,8 @@ def _known_callers(told: pl.DataFrame) -> pl.DataFrame:
 def edges(counted: pl.DataFrame) -> pl.DataFrame:
     """One row an edge (EDGE): MEASURES added up over hours and answers, and what they are made of.
 
-    Adds `errors` (5xx), `mutual_tls_requests` and `known_security` (calls, else connections, of which that is
-    known), `told_by` (reporters), `origins`, `proxies`, `zones` (pairs `source>destination`) and
+    Adds `errors` (ERRORS), `mutual_tls_requests` and `known_security` (calls, else connections, of which that
+    is known), `told_by` (reporters), `origins`, `proxies`, `zones` (pairs `source>destination`) and
     `classes`, `flags` (structs `name, requests`). The busiest first.
     """
     calls = pl.when(pl.col("requests") > 0).then("requests").otherwise("connections")
@@ -104,7 +106,7 @@ def edges(counted: pl.DataFrame) -> pl.DataFrame:
     zones = pl.concat_str("source_zone", "destination_zone", separator=">")
     whole = counted.with_columns(_calls=calls, _zones=zones).group_by(EDGE).agg(
         pl.col(MEASURES).sum(),
-        errors=pl.col("requests").filter(pl.col("response_class") == "5xx").sum(),
+        errors=pl.col("requests").filter(pl.col("response_class").is_in(ERRORS)).sum(),
         mutual_tls=pl.col("_calls").filter(security == "mutual_tls").sum(),
         known_security=pl.col("_calls").filter(security != "").sum(),
         told_by=pl.col("reporter").unique().sort(),

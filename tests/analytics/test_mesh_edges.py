@@ -101,6 +101,32 @@ def test_without_a_proxy_at_the_destination_the_caller_counts(scrape: Scrape, fo
     assert "known_security" not in edge
 
 
+@pytest.mark.parametrize(
+    ("status", "is_error"),
+    [
+        ({"grpc_response_status": "0"}, False),
+        ({"grpc_response_status": "5"}, False),  # NOT_FOUND: the caller's
+        ({"grpc_response_status": "14"}, True),
+        ({"grpc_status": "0", "classification": "success"}, False),
+        ({"grpc_status": "2", "classification": "failure"}, True),
+        ({"grpc_status": "Unknown error", "classification": "failure"}, True),  # before linkerd2-proxy#2480
+        ({"grpc_status": "", "classification": "failure"}, False),
+        ({"grpc_response_status": "14", "response_code": "503"}, True),
+    ],
+)
+def test_errors_of_grpc(scrape: Scrape, found: Any, status: dict[str, str], is_error: bool) -> None:
+    record = times(samples(DATA / "istio.prom"), 1, request_protocol="grpc", **status)
+    for minute in range(3):
+        scrape(minute, times(record, minute))
+
+    (edge,) = found()
+
+    assert (edge["requests"], edge.get("errors", 0)) == (72, 72 if is_error else 0)
+    (answers,) = edge["classes"]
+    code = status.get("response_code", "200")
+    assert answers["name"] == ("grpc_error" if is_error and code == "200" else f"{code[0]}xx")
+
+
 def test_a_waypoint_counts_before_the_caller(scrape: Scrape, found: Any) -> None:
     record = samples(DATA / "istio.prom")
     for minute in range(2):

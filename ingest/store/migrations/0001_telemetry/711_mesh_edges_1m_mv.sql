@@ -1,3 +1,5 @@
+-- response_class: grpc_error is an answer of 2xx whose gRPC status is a server's fault: those of OpenTelemetry's conventions, and what
+-- Linkerd calls a failure.
 -- A proxy's own side is told by its labels (deployment, namespace), by its resource, or by its pod's name without what a
 -- ReplicaSet adds to it; the other one by what the mesh says.
 -- Left out: metrics of the same name without a mesh's labels; what an Istio sidecar's Envoy counts beside Istio (clusters with a
@@ -34,7 +36,9 @@ FROM
             attributes['direction'] = 'inbound', 'destination', 'source') AS told_by,
         told_by = 'destination' AS is_destination,
         arrayFirst(text -> text != '', [
-            attributes['response_code'], attributes['status_code'], attributes['envoy_response_code_class']]) AS code
+            attributes['response_code'], attributes['status_code'], attributes['envoy_response_code_class']]) AS code,
+        attributes['grpc_response_status'] IN ('2', '4', '12', '13', '14', '15')
+            OR (attributes['grpc_status'] != '' AND attributes['classification'] = 'failure') AS is_grpc_error
     SELECT
         tenant,
         multiIf(startsWith(name, 'istio_'), 'istio', startsWith(name, 'envoy_'), 'envoy',
@@ -61,7 +65,10 @@ FROM
             AS destination_service,
         attributes['dst_zone'] AS destination_zone,
         attributes['request_protocol'] AS protocol,
-        if(match(code, '^[1-5]([0-9][0-9])?$'), concat(substring(code, 1, 1), 'xx'), '') AS response_class,
+        multiIf(
+            is_grpc_error AND startsWith(code, '2'), 'grpc_error',
+            match(code, '^[1-5]([0-9][0-9])?$'), concat(substring(code, 1, 1), 'xx'),
+            '') AS response_class,
         if(attributes['response_flags'] = '-', '', attributes['response_flags']) AS response_flags,
         multiIf(attributes['connection_security_policy'] IN ('mutual_tls', 'none'), attributes['connection_security_policy'],
             mesh != 'linkerd' OR attributes['tls'] = '', '', attributes['tls'] = 'true', 'mutual_tls', 'none') AS security,
