@@ -51,7 +51,7 @@ def read_prices(path: Path, rank: int) -> tuple[list[Listing], list[str]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        return [], [f"{path} cannot be read: {error}"]
+        return [], [f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"]
     return parse_prices(text, str(path), rank)
 
 

@@ -23,7 +23,8 @@ def read_rules(path: Path) -> Ruleset:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise OwnershipError([f"{path} cannot be read: {error}"]) from error
+        why = getattr(error, "strerror", None) or error
+        raise OwnershipError([f"{path} cannot be read: {why}"]) from None
     ruleset, problems = parse_rules(text, str(path))
     if problems:
         raise OwnershipError([str(problem) for problem in problems])

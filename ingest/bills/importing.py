@@ -118,6 +118,8 @@ def import_bill(
 def look_at(bill: Bill) -> Survey:
     """Read all of it and keep nothing but sums. Raises BillError."""
     version = version_of(bill.columns)
+    if not any(bill.columns):
+        raise BillError([f"{bill.name}: the file is empty"])
     if version is None:
         raise BillError([f"{bill.name}:1: these are not the columns of a FOCUS bill: {_some(bill.columns)}"])
     missing = [column for column in mandatory(version) if column not in bill.columns]

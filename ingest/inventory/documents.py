@@ -178,4 +178,6 @@ class Documents:
 def _words(error: ValueError) -> str:
     if not isinstance(error, json.JSONDecodeError):
         return "a number has too many digits"
-    return error.msg[:1].lower() + error.msg[1:]
+    # Python's words go on with a position in what it was given, which is a piece of the file.
+    said = error.msg.removesuffix(" at").removesuffix(" starting")
+    return said[:1].lower() + said[1:]

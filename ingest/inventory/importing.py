@@ -65,7 +65,7 @@ def import_snapshot(
     """
     if taken_at > now + AHEAD:
         raise InventoryError(
-            [f"{snapshot.name}: {taken_at.isoformat()} is no time at which it can have been taken"]
+            [f"{snapshot.name}: {taken_at.isoformat()} lies in the future, so it was not taken then"]
         )
     known = session.rows(load_sql("ingest.inventory", "snapshots"), {"tenant": tenant, "cluster": cluster})
     taken_at, now = _to_milliseconds(taken_at), _to_milliseconds(now)

@@ -108,7 +108,7 @@ def _harmed(data: bytes, at: int) -> bytes:
         (lambda text: text.replace("ResourceId", "^x$"), "bill.csv:1: ^x$: no column is read by such a name"),
         (lambda text: text.replace("ResourceId", "*"), "bill.csv:1: *: no column is read by such a name"),
         (lambda _: "a,b,c\n1,2,3\n", "bill.csv:1: these are not the columns of a FOCUS bill: a, b, c"),
-        (lambda _: "", "bill.csv:1: these are not the columns"),
+        (lambda _: "", "bill.csv: the file is empty"),
         (lambda text: text.splitlines()[0] + "\n", "bill.csv: there is no row in it"),
         (lambda text: text + "only,three,values\n", "bill.csv:3: the row has 3 values, the header 23"),
         (

@@ -138,6 +138,7 @@ def test_what_is_no_dump_is_refused(make: Any, content: bytes, problem: str) -> 
     pieces = refused(make, [content[at : at + size] for at in range(0, len(content), size)])
 
     assert whole[0].startswith(problem), whole
+    assert not whole[0].endswith(" at"), whole
     assert pieces == whole
 
 
