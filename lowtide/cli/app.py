@@ -74,7 +74,9 @@ def build(run: Invocation | None = None) -> Any:
     app.callback()(_lowtide)
     for name in command_names():
         _register(importlib.import_module(f"lowtide.cli.{_module(name)}"), app, run or Invocation())
-    command = get_command(app)
+    command: Any = get_command(app)
+    # Typer puts groups behind all others, in whatever order they were added.
+    command.commands = {name: command.commands[name] for name in command_names()}
     _add_common_options(command)
     return command
 
