@@ -78,10 +78,13 @@ def holding(book: PriceBook, day: date) -> Iterator[Listing]:
 
 
 def check(
+    ctx: typer.Context,
     files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE...", help="Price files, in the order of analytics.price_book."),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE...]", help="Price files, in their order; default: those of analytics.price_book."
+        ),
+    ] = None,
 ) -> None:
     """Check price files without using them: every problem, with file, line and field.
 
@@ -89,6 +92,10 @@ def check(
     """
     from analytics.price_files import load_price_book
 
+    run = invocation(ctx)
+    files = files or list(run.settings().analytics.price_book)
+    if not files:
+        run.note("There is no price file in analytics.price_book; name the files to check.")
     book = load_price_book(files)
     for rank, path in enumerate(files, 1):
         own = [listing for listing in book.listings if listing.rank == rank]

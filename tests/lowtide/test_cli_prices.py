@@ -95,6 +95,16 @@ def test_a_good_file_is_counted(lowtide: Callable[..., Any], own: str) -> None:
     assert (ran.code, ran.out) == (0, "own.yaml: 2 prices, 1 of them for things that have one already.\n")
 
 
+def test_without_a_file_those_of_the_settings_are_checked(lowtide: Callable[..., Any], own: str) -> None:
+    assert lowtide("prices", "check") == lowtide("prices", "check", own)
+    Path(own).write_text(OWN.replace("0.1234", "-1"))
+    assert lowtide("prices", "check").code == 1
+    Path("lowtide.toml").unlink()
+    ran = lowtide("prices", "check")
+    assert (ran.code, ran.out) == (0, "")
+    assert "There is no price file in analytics.price_book" in ran.err
+
+
 def test_all_problems_come_at_once(lowtide: Callable[..., Any], own: str) -> None:
     Path(own).write_text(
         OWN.replace("0.1234", "-1").replace("vcpu: 64", "cpus: 64").replace("unit: hour\n", "unit: day\n")
