@@ -79,13 +79,19 @@ def check(
 
     run = invocation(ctx)
     settings = run.settings()
-    if settings.analytics.ownership_file is not None:
-        read_rules(settings.analytics.ownership_file)
+    file = settings.analytics.ownership_file
+    if file is not None:
+        read_rules(file)
     if service is not None:
         _explain(run, settings, service, window, tenant, output)
         return
     answer = _owners(run, settings, window, tenant)
     tell(run, settings, "What has no team", answer)
+    if file is not None and answer.file != str(file):
+        run.note(
+            f"{file} is in order, but the running server does not go by it: what follows is by its own "
+            "settings. Start it with analytics.ownership_file set to this file."
+        )
     for remark in _remarks(answer):
         run.note(remark)
     _render(answer, output, only_unowned=True)

@@ -209,3 +209,9 @@ def test_a_wrong_file_is_told_whoever_answers(
     (tmp_path / "owners.yaml").write_text("rules:\n  - teem: a\n")
     assert run(["owners", "check"]) == 1
     assert "owners.yaml:2: teem: there is no such key here" in capsys.readouterr().err
+
+
+def test_a_file_that_the_server_does_not_go_by_is_told(command: Command) -> None:
+    words = "owners.yaml is in order, but the running server does not go by it"
+    assert words not in command("check", rules=RULES)[2]
+    assert words in command("check")[2]  # the settings name it still, what answers has none
