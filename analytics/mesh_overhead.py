@@ -21,7 +21,8 @@ SCALE: Final = 16
 def overheads(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows of `proxy_overhead.sql` with `mean_ms, mean_duration_ms, share` and `p50_ms, p90_ms, p99_ms`.
 
-    `share` is the overhead's part of all duration, None without any. The most requests first.
+    No quantile is beyond `longest_ms`. `share` is the overhead's part of all duration, None without any. The
+    most requests first.
     """
     quantiles = [
         [quantile_ms(buckets, counts, share) for share in QUANTILES]
@@ -33,6 +34,11 @@ def overheads(rows: pl.DataFrame) -> pl.DataFrame:
     return (
         rows.drop("bucket", "bucket_requests")
         .hstack(figures)
+        .with_columns(
+            # The bound of a bucket may lie beyond the longest that was measured.
+            pl.col(name).clip(upper_bound=pl.col("longest_ms"))
+            for name in names
+        )
         .with_columns(
             mean_ms=pl.col("overhead_ms") / pl.col("requests"),
             mean_duration_ms=whole / pl.col("requests"),
