@@ -6,6 +6,7 @@ are never added up.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import typer
@@ -53,8 +54,8 @@ def list_bills(ctx: typer.Context, tenant: TenantOption = None, output: OutputOp
         Column("period_end", "until", Unit.INSTANT),
         # Money of several currencies cannot share a column of money.
         Column("currency", "Currency"),
-        Column("billed", "Billed", Unit.NUMBER),
-        Column("effective", "Effective", Unit.NUMBER),
+        Column("billed", "Billed", Unit.NUMBER, show=_amount),
+        Column("effective", "Effective", Unit.NUMBER, show=_amount),
         Column("charges", "Charges", Unit.NUMBER),
         Column("imports", "Files", Unit.NUMBER),
         Column("last_import_at", "Imported", Unit.INSTANT),
@@ -62,6 +63,10 @@ def list_bills(ctx: typer.Context, tenant: TenantOption = None, output: OutputOp
     render(answer.rows, columns, output, zone=settings.time_zone)
     if not answer.rows:
         run.note("There are no bills yet; `lowtide import bill FILE` takes one in.")
+
+
+def _amount(value: object) -> str:
+    return money(Decimal(str(value)))
 
 
 def compare(

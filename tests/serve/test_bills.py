@@ -38,6 +38,7 @@ def test_through_a_server_and_after_a_kill(launch: Any) -> None:
     assert [(row["billing_account"], row["currency"], row["billed"]) for row in listed] == [
         ("100000000001", "USD", "38.556572"), ("100000000002", "USD", "571.653722"),
     ]  # fmt: skip
+    assert "571.65" in run(launch, "bills", "list")[0].split()
 
     server.kill()
     again = launch.serve()
