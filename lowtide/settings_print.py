@@ -114,8 +114,8 @@ A setting comes from, weakest first:
    `$XDG_CONFIG_HOME/lowtide/lowtide.toml` (by default `~/.config/lowtide/lowtide.toml`). One file is read,
    files are not merged;
 3. the environment: `LOWTIDE_` and the setting's name in capitals, with two underscores between section and
-name. Lists and tables are written as JSON or TOML. An empty variable unsets a setting that may be unset; 4.
-flags: `--set section.name=value` with every command, and the command's own options, which count last.
+   name. Lists and tables are written as JSON or TOML. An empty variable unsets a setting that may be unset;
+4. flags: `--set section.name=value` with every command, and the command's own options, which count last.
 
 A list or table replaces the one from a weaker source as a whole. Unknown names and wrong values are errors
 that say where they stand. `lowtide config show --origin` prints every setting in effect and where it comes

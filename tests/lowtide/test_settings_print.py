@@ -141,3 +141,9 @@ def test_the_page_names_every_setting() -> None:
 
 def test_large_sizes_are_readable() -> None:
     assert "`67108864` (64 MiB)" in as_markdown(Settings)
+
+
+def test_the_page_lists_every_source_as_an_item() -> None:
+    begin = DOCS.read_text(encoding="utf-8").partition("weakest first:")[2].partition("A list or table")[0]
+    items = [line[:2] for line in begin.splitlines() if line and not line.startswith("   ")]
+    assert items == ["1.", "2.", "3.", "4."]
