@@ -64,7 +64,8 @@ class TestHelp:
     def test_every_module_beside_the_app_is_a_command(self) -> None:
         found = {module.name for module in pkgutil.iter_modules(lowtide.cli.__path__)}
 
-        assert {name.removesuffix("_") for name in found} == {*command_names(), "app", "invocation"}
+        named = {name.removesuffix("_").replace("_", "-") for name in found}
+        assert named == {*command_names(), "app", "invocation"}
         assert {"config", "spool"} <= found
 
     def test_commands_and_their_options_are_described(self) -> None:
