@@ -176,4 +176,5 @@ def _notes(snapshot: Snapshot, taken_at: datetime, is_latest: bool) -> Iterator[
         yield f"It is of {taken_at:%Y-%m-%d %H:%M:%S} UTC. A later snapshot counts; this one stays beside it."
     secrets = snapshot.left_out[("", "Secret")]
     if secrets:
-        yield f"{secrets} Secrets were in it. Nothing of them was stored; the file has them still."
+        some = "1 Secret was" if secrets == 1 else f"{secrets} Secrets were"
+        yield f"{some} in it. Nothing of them was stored; the file has them still."

@@ -50,7 +50,7 @@ def loading_facts(answer: Mapping[str, Any]) -> LoadingFacts:
 def check_loading(facts: LoadingFacts) -> list[Finding]:
     """Whether the store keeps up, and how long senders could be taken from if it did not."""
     found = []
-    waiting = f"{facts.requests:,} requests wait to be stored, the oldest for {duration(facts.lag_s)}"
+    waiting = f"{_waiting(facts)} to be stored, the oldest for {duration(facts.lag_s)}"
     if facts.retrying:
         found.append(
             problem(
@@ -76,10 +76,12 @@ def check_loading(facts: LoadingFacts) -> list[Finding]:
             )
         )
     if not facts.is_running and facts.requests:
-        return [*found, ok("loading", f"{facts.requests:,} requests wait for the next start.")]
-    return found or [
-        ok("loading", f"{facts.requests:,} requests wait; the spool takes {size(facts.spool_bytes)}.")
-    ]
+        return [*found, ok("loading", f"{_waiting(facts)} for the next start.")]
+    return found or [ok("loading", f"{_waiting(facts)}; the spool takes {size(facts.spool_bytes)}.")]
+
+
+def _waiting(facts: LoadingFacts) -> str:
+    return "1 request waits" if facts.requests == 1 else f"{facts.requests:,} requests wait"
 
 
 def check_readiness(answer: Mapping[str, Any]) -> list[Finding]:

@@ -25,6 +25,7 @@ LOADING = LoadingFacts(True, 3, 1.5, "", 100, 1000)
         (replace(LOADING, lag_s=901), Level.PROBLEM, "the oldest for 15 min"),
         (replace(LOADING, spool_bytes=501), Level.WARNING, "filled to 50.1 %"),
         (replace(LOADING, spool_bytes=901), Level.PROBLEM, "filled to 90.1 %"),
+        (replace(LOADING, requests=1), Level.OK, "1 request waits; the spool takes 100 B"),
         (replace(LOADING, is_running=False), Level.OK, "3 requests wait for the next start"),
         (replace(LOADING, is_running=False, spool_bytes=901), Level.PROBLEM, "filled to"),
     ],

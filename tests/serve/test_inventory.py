@@ -42,7 +42,7 @@ def test_through_a_server_and_after_a_kill(launch: Any, tmp_path: Path) -> None:
     assert json.loads(shown)["objects"] == 3
     assert "cluster.json.gz: 3 objects of cluster fra" in told
     assert "none in it, or not asked for: StatefulSet, DaemonSet" in told
-    assert "* 1 Secrets were in it. Nothing of them was stored" in told
+    assert "* 1 Secret was in it. Nothing of them was stored" in told
     assert server.rows(QUERY) == STORED
     (listed,) = server.get("/api/v1/inventory")["rows"]
     assert (listed["cluster"], listed["file"], listed["objects"]) == ("fra", "cluster.json.gz", 3)

@@ -130,7 +130,7 @@ def test_the_report_says_what_was_understood(imports: Any, make: Any) -> None:
     ]  # fmt: skip
     assert "Deployment" in report.absent_kinds
     assert "Pod" not in report.absent_kinds
-    assert report.notes == ("1 Secrets were in it. Nothing of them was stored; the file has them still.",)
+    assert report.notes == ("1 Secret was in it. Nothing of them was stored; the file has them still.",)
     stored = json.dumps(imports.rows("*", "kubernetes_objects"), default=str)
     assert "Widget" in stored
     assert "hunter2" not in stored
