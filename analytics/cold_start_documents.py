@@ -21,9 +21,10 @@ class Took(Document):
 class ColdStarts(Document):
     """How often instances of a workload started, and how long it took. A step that nobody told is null."""
 
-    kind: Literal["function", "pod"] = Field(
+    kind: Literal["function", "pod", "replicas"] = Field(
         description="function: cold starts, for each of which a run waited. pod: starts of pods, for which "
-        "somebody may have waited if there was no other (`from_zero`)."
+        "somebody may have waited if there was no other (`from_zero`). replicas: times at which a workload "
+        "woke from none, by minutes, where nobody told of its pods."
     )
     cluster: str
     environment: str
@@ -40,11 +41,15 @@ class ColdStarts(Document):
     share: float | None = Field(description="Of these, cold.")
     told_by: tuple[str, ...] = Field(
         description="function_telemetry, function_log, function_runtime (the platform), application "
-        "(faas.coldstart), kubernetes."
+        "(faas.coldstart), kubernetes (pods), replicas (wanted and available), knative (the same by its "
+        "autoscaler)."
     )
     total: Took | None = Field(
-        description="Of a function, before its own work begins; of a pod, from created to ready. No sum of "
-        "the steps, which overlap."
+        description="Of a function, before its own work begins; of a pod, from created to ready; of "
+        "replicas, from the first wanted to the first available. No sum of the steps, which overlap."
+    )
+    resolution_ms: float | None = Field(
+        description="Of replicas: each of these times may be longer or shorter by this much."
     )
     schedule: Took | None = Field(description="Until the pod had a node.")
     image_pull: Took | None = Field(description="Pulling images, all of the pod's together.")

@@ -1,5 +1,5 @@
-"""The answer on cold starts: functions', as their platform or their spans tell them, and starts of pods, with
-their steps. `api.cold_starts` and the command call it.
+"""The answer on cold starts: functions', as their platform or their spans tell them, starts of pods, with
+their steps, and wakes of workloads whose pods nobody tells. `api.cold_starts` and the command call it.
 
 The trap: that a pod started does not say that anybody waited for it. Where another pod of the workload was
 there already, nobody had to; so those without another are counted apart, as far as scrapes can tell.
@@ -16,6 +16,7 @@ import polars as pl
 from analytics.cold_start_documents import ColdStarts, ColdStartsAnswer, Took
 from analytics.mesh import about
 from analytics.queries import Session, read_range
+from analytics.waking import WHO, wakes, without_pods
 from analytics.window import Window, parse_window
 
 SEEN_FOR: Final = timedelta(minutes=2)
@@ -33,7 +34,13 @@ def cold_starts_answer(
     span = parse_window(window, now)
     functions = read_range(session, "cold_runs", tenant, span.start, span.end)
     pods = pod_starts(read_range(session, "starts_of_pods", tenant, span.start, span.end), span)
-    rows = [*map(_of_function, functions.to_dicts()), *map(_of_pods, pods.to_dicts())]
+    minutes = read_range(session, "replicas", tenant, span.start, span.end)
+    woken = by_workload(without_pods(wakes(minutes, span), pods))
+    rows = [
+        *map(_of_function, functions.to_dicts()),
+        *map(_of_pods, pods.to_dicts()),
+        *map(_of_replicas, woken.to_dicts()),
+    ]
     rows.sort(key=lambda row: (-row.starts, row.kind, row.cluster, row.namespace, row.name, row.service))
     return ColdStartsAnswer(**about(span, zone, _notes(rows)), rows=tuple(rows))
 
@@ -45,6 +52,12 @@ def pod_starts(pods: pl.DataFrame, span: Window) -> pl.DataFrame:
     made = with_others(pods).filter(pl.col("created_at").is_between(span.start, span.end, closed="left"))
     steps = [step for name in POD_STEPS for step in _step(name)]
     return made.group_by(_WORKLOAD).agg(*steps, starts=pl.len(), from_zero=(pl.col("others") == 0).sum())
+
+
+def by_workload(woken: pl.DataFrame) -> pl.DataFrame:
+    """By workload, of wakes (`analytics.waking.wakes`): `starts`, `total_count` and `total_ms` as of pods,
+    and `resolution_ms`, how far any of them may be off."""
+    return woken.group_by(WHO).agg(*_step("total"), pl.col("resolution_ms").max(), starts=pl.len())
 
 
 def with_others(pods: pl.DataFrame) -> pl.DataFrame:
@@ -100,8 +113,8 @@ def _of_function(row: Mapping[str, Any]) -> ColdStarts:
         workload_kind=row["workload_kind"], name=row["workload_name"],
         service_namespace=row["service_namespace"], service=row["service_name"], starts=row["starts"],
         from_zero=None, runs=row["runs"], share=row["starts"] / row["runs"], told_by=tuple(row["sources"]),
-        total=total, schedule=None, image_pull=None, sidecar=None, init=init, restore=restore, first_run=run,
-        warm_run=warm,
+        total=total, resolution_ms=None, schedule=None, image_pull=None, sidecar=None, init=init,
+        restore=restore, first_run=run, warm_run=warm,
     )  # fmt: skip
 
 
@@ -111,8 +124,18 @@ def _of_pods(row: Mapping[str, Any]) -> ColdStarts:
         kind="pod", cluster=row["cluster"], environment="", namespace=row["namespace"],
         workload_kind=row["workload_kind"], name=row["workload_name"], service_namespace="", service="",
         starts=row["starts"], from_zero=row["from_zero"], runs=None, share=None, told_by=("kubernetes",),
-        total=total, schedule=schedule, image_pull=image_pull, sidecar=sidecar, init=init, restore=None,
-        first_run=None, warm_run=None,
+        total=total, resolution_ms=None, schedule=schedule, image_pull=image_pull, sidecar=sidecar, init=init,
+        restore=None, first_run=None, warm_run=None,
+    )  # fmt: skip
+
+
+def _of_replicas(row: Mapping[str, Any]) -> ColdStarts:
+    return ColdStarts(
+        kind="replicas", cluster=row["cluster"], environment="", namespace=row["namespace"],
+        workload_kind=row["workload_kind"], name=row["workload_name"], service_namespace="",
+        service=row["service"], starts=row["starts"], from_zero=row["starts"], runs=None, share=None,
+        told_by=(row["teller"],), total=_took(row, "total"), resolution_ms=row["resolution_ms"],
+        schedule=None, image_pull=None, sidecar=None, init=None, restore=None, first_run=None, warm_run=None,
     )  # fmt: skip
 
 
@@ -128,6 +151,12 @@ def _notes(rows: Sequence[ColdStarts]) -> Iterator[str]:
         yield (
             f"Starts of pods of which nobody told how long they took: {silent}. kube-state-metrics tells it "
             "from 2.8 on, of pods whose containers have not started again."
+        )
+    silent = _without_total(row for row in rows if row.kind == "replicas")
+    if silent:
+        yield (
+            f"Wakes of workloads of which it is not known how long they took: {silent}. What is wanted and "
+            "there has to be told every few minutes, and one to become available before none is wanted again."
         )
 
 

@@ -28,6 +28,7 @@ _SHOWN = {
     "total_p50_ms": "p50 ms",
     "total_p95_ms": "p95 ms",
     "total_longest_ms": "Longest ms",
+    "resolution_ms": "+/- ms",
     "schedule_p50_ms": "Schedule",
     "image_pull_p50_ms": "Pull",
     "sidecar_p50_ms": "Sidecar",
@@ -91,6 +92,7 @@ def cold_start_columns(output: Output) -> list[Column]:
         *names,
         *(Column(name, name.replace("_", " ").capitalize()) for name in more),
         *figures,
+        Column("resolution_ms", "Resolution ms", Unit.NUMBER),
         *(
             Column(f"{step}_{name}", f"{step} {name}".replace("_", " ").capitalize(), Unit.NUMBER)
             for step in _STEPS

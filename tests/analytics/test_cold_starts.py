@@ -21,6 +21,8 @@ from analytics.answers import Basis
 from analytics.cold_starts import SEEN_FOR, cold_starts_answer, with_others
 from analytics.queries import TIME
 from analytics.settings import AnalyticsSettings
+from analytics.waking import WHO, wakes
+from analytics.window import Window
 from api.app import Routers, create_app
 from api.cold_starts import cold_starts_router
 from api.desk import Desk
@@ -154,6 +156,112 @@ def test_spans_do_not_say_how_long(session: Session, telemetry: Any, tenant: str
     assert row.first_run is not None
     (note,) = answer.notes
     assert note.startswith("Cold starts of functions of which nobody told how long they took: 1. ")
+
+
+def replicas(wanted: dict[int, tuple[int, int]], name: str = "web") -> bytes:
+    """What kube-state-metrics says of a Deployment in these minutes: wanted and available."""
+    who = {"namespace": "shop", "deployment": name}
+    return written(
+        sample(f"kube_deployment_{fact}", (START_S + 60 * minute) * 1000, value, **who)
+        for minute, values in wanted.items()
+        for fact, value in zip(("spec_replicas", "status_replicas_available"), values, strict=True)
+    )
+
+
+def test_wakes_of_workloads_without_pods(session: Session, telemetry: Any, tenant: str) -> None:
+    minutes = {
+        0: (0, 0),
+        1: (0, 0),
+        2: (1, 0),
+        3: (1, 0),
+        4: (1, 1),
+        5: (0, 0),
+        6: (1, 1),
+        7: (0, 1),
+        8: (1, 1),
+    }
+    telemetry.body(Signal.METRICS, replicas(minutes))
+    telemetry.body(Signal.METRICS, replicas({0: (1, 0), 1: (2, 2)}, "always"))
+    revision = {"namespace_name": "shop", "service_name": "cart", "revision_name": "cart-00001"}
+    for minute, values in {10: (0, 0), 11: (2, 0), 12: (2, 1)}.items():
+        at_ms = (START_S + 60 * minute) * 1000
+        telemetry.body(
+            Signal.METRICS,
+            written(
+                sample(f"autoscaler_{fact}_pods", at_ms, value, **revision)
+                for fact, value in zip(("desired", "actual"), values, strict=True)
+            ),
+        )
+    telemetry.store()
+
+    answer = cold_starts_answer(session, UTC, window=WINDOW, now=datetime.now(UTC), tenant=tenant)
+
+    web, cart = answer.rows
+    assert (web.kind, web.name, web.starts, web.from_zero) == ("replicas", "web", 3, 3)
+    assert web.total is not None
+    assert (web.total.count, web.total.p50_ms, web.total.longest_ms) == (2, 120_000, 120_000)
+    assert (web.resolution_ms, web.told_by) == (120_000, ("replicas",))
+    assert (cart.workload_kind, cart.name, cart.service) == ("Revision", "cart-00001", "cart")
+    assert cart.total is not None
+    assert (cart.total.p50_ms, cart.resolution_ms, cart.told_by) == (60_000, 120_000, ("knative",))
+    (note,) = answer.notes
+    assert note.startswith("Wakes of workloads of which it is not known how long they took: 1. ")
+
+
+def test_the_pods_of_a_workload_tell_its_wakes_better(session: Session, telemetry: Any, tenant: str) -> None:
+    telemetry.body(Signal.METRICS, replicas({0: (0, 0), 1: (1, 1)}))
+    telemetry.body(Signal.METRICS, pod("web-1", "Deployment", 61, 64, 180))
+    telemetry.store()
+
+    answer = cold_starts_answer(session, UTC, window=WINDOW, now=datetime.now(UTC), tenant=tenant)
+
+    assert [(row.kind, row.name) for row in answer.rows] == [("pod", "web")]
+
+
+def told(*minutes: tuple[int, int, int]) -> pl.DataFrame:
+    """Minutes of one workload as the query gives them: which, wanted, available."""
+    rows = [
+        (
+            "replicas",
+            "",
+            "shop",
+            "Deployment",
+            "web",
+            "",
+            START + timedelta(minutes=minute),
+            desired,
+            available,
+        )
+        for minute, desired, available in minutes
+    ]
+    schema = {**dict.fromkeys(WHO, pl.String), "minute": TIME, "desired": pl.Float64, "available": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"),
+    [
+        ([(0, 0, 0), (1, 1, 1)], [(0, 120_000)]),
+        ([(0, 0, 0), (3, 1, 0), (5, 1, 1)], [(120_000, 240_000)]),
+        ([(0, 0, 0), (30, 1, 1)], [(None, None)]),
+        ([(0, 0, 0), (1, 1, 0), (2, 0, 0), (3, 0, 1)], [(None, None)]),
+        ([(0, 0, 1), (1, 1, 1)], [(None, None)]),
+        ([(0, 1, 0), (1, 1, 1)], []),
+        ([(-2, 0, 0), (-1, 1, 0), (0, 1, 1)], []),
+        ([(119, 0, 0), (120, 1, 1)], []),
+        ([], []),
+    ],
+    ids=[
+        "within a minute", "with minutes missing", "after a pause", "never there", "not quite gone",
+        "not from none", "before the window", "after the window", "nothing told",
+    ],
+)  # fmt: skip
+def test_a_wake(
+    minutes: list[tuple[int, int, int]], expected: list[tuple[float | None, float | None]]
+) -> None:
+    found = wakes(told(*minutes), Window(START, START + timedelta(hours=2)))
+
+    assert found.select("total_ms", "resolution_ms").rows() == expected
 
 
 def test_a_wrong_window_is_a_problem_in_words(client: TestClient, tenant: str) -> None:
