@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,16 +49,25 @@ def reports() -> list[str]:
 
 @pytest.fixture
 def store(insert: Callable[..., None], tenant: str) -> Store:
-    """`store(bodies, time_ns, event_name=...)`: log records of a function."""
+    """`store(bodies, time_ns, event_name=..., **attributes)`: log records of a function, or of `resource`."""
 
-    def run(bodies: Sequence[str], time_ns: int = NOON_NS, event_name: str = "") -> None:
+    def run(
+        bodies: Sequence[str],
+        time_ns: int = NOON_NS,
+        event_name: str = "",
+        resource: Mapping[str, str] = FUNCTION,
+        **attributes: str,
+    ) -> None:
         request = ExportLogsServiceRequest()
         entry = request.resource_logs.add()
-        for key, text in FUNCTION.items():
+        for key, text in resource.items():
             entry.resource.attributes.add(key=key).value.string_value = text
         records = entry.scope_logs.add().log_records
         for body in bodies:
-            records.add(time_unix_nano=time_ns, event_name=event_name).body.string_value = body
+            record = records.add(time_unix_nano=time_ns, event_name=event_name)
+            record.body.string_value = body
+            for key, text in attributes.items():
+                record.attributes.add(key=key).value.string_value = text
         insert(Signal.LOGS, request.SerializeToString(), tenant=tenant)
 
     return run
@@ -134,6 +143,63 @@ def test_events_of_the_telemetry_api(store: Store, rows: Rows) -> None:
     ]
 
 
+def test_the_last_lines_of_runs_in_google_functions(store: Store, rows: Rows) -> None:
+    """As the Collector's googlecloudlogentry encoding has them, and with the label as it is."""
+    ended, fine, late = (DATA / "google_execution.log").read_text("utf-8").splitlines()
+    store([ended], **{"gcp.label.execution_id": "grcug3cacqj4"})
+    store([fine], execution_id="z8gu6up9lfet")
+    store([late, ended.replace("200", "503")], **{"faas.invocation.id": "late"})
+    store([ended])
+
+    found = {row["invocation_id"]: told(row) for row in rows(INVOCATIONS) if row["invocation_id"] != "late"}
+
+    unknown = (None, None, None, None, None, 0, "success")
+    assert found == {
+        "grcug3cacqj4": (1, "function_log", 426.0, *unknown),
+        "z8gu6up9lfet": (1, "function_log", 872.0, *unknown),
+    }
+    assert [(row["starts"], row["errors"], row["busy_ns"]) for row in rows(ACTIVITY)] == [
+        (4, 2, 61_724_000_000)
+    ]
+
+
+def test_metrics_of_requests_in_alibaba_functions(store: Store, rows: Rows) -> None:
+    """Values as texts, as its log service has them, and as numbers."""
+    warm, cold = (DATA / "alibaba_request.jsonl").read_text("utf-8").splitlines()
+    began_ms = NOON_NS // 1_000_000 - 5000
+    store([warm.replace("1705476027407", str(began_ms)), cold])
+    store([warm.replace("InvokeFunction", "PutFunction").replace("1-65a7", "2-65a7")])
+    unmeasured = json.loads(cold) | {"requestId": "unmeasured", "errorType": "FunctionTimeoutError"}
+    del unmeasured["coldStartLatencyMs"]
+    store([json.dumps(unmeasured)])
+
+    found = {row["invocation_id"][:2]: told(row) for row in rows(INVOCATIONS)}
+
+    log = (1, "function_log")
+    assert found == {
+        "1-": (*log, 1.56, None, 512.0, 8.99, None, None, 0, "success"),
+        "db": (*log, 20.2, None, 512.0, 410.0, 350.5, None, 1, "error"),
+        "un": (*log, 20.2, None, 512.0, 410.0, None, None, 1, "timeout"),
+    }
+    ended = rows(
+        "SELECT toUnixTimestamp64Milli(ended_at) AS ended_ms FROM function_invocations"
+        " WHERE tenant = {tenant:String} AND invocation_id LIKE '1-%'"
+    )
+    assert ended == [{"ended_ms": began_ms + 1}]
+    assert [(row["starts"], row["errors"], row["cold_starts"]) for row in rows(ACTIVITY)] == [(3, 2, 2)]
+
+
+def test_who_is_no_function_may_log_the_same(store: Store, rows: Rows) -> None:
+    bodies = [
+        line
+        for name in ("google_execution.log", "alibaba_request.jsonl")
+        for line in (DATA / name).read_text("utf-8").splitlines()
+    ]
+    store(bodies, resource={"service.name": "shop"}, execution_id="x")
+
+    assert rows(INVOCATIONS) == rows(ACTIVITY) == []
+
+
 @pytest.mark.parametrize("called", ["faas.invocation_id", "faas.invocation.id"])
 def test_a_span_says_which_run_it_is_by_either_name(spans: Store, rows: Rows, called: str) -> None:
     spans(RUN, called)
@@ -194,12 +260,18 @@ BROKEN = [
     '{"time":"","type":"platform.report","record":{"requestId":null,"metrics":{"durationMs":1}}}',
     '{"time":"","type":"platform.report","record":{"requestId":"x","metrics":{"durationMs":"1"}}}',
     '{"time":"","type":"platform.report","record":{"requestId":"x","metrics":[]}}',
+    "Function execution took ",
+    "Function execution took long",
+    "Function execution took 1e3 ms, finished with status: 'ok'",
+    '{"isColdStart":[],"resourceMode":{}',
+    '{"isColdStart":true,"resourceMode":"","requestId":{},"operation":"InvokeFunction","durationMs":"x"}',
+    '{"isColdStart":true,"resourceMode":"","requestId":"x","operation":"InvokeFunction","durationMs":-1}',
 ]
 
 
 @pytest.mark.parametrize("body", BROKEN)
 def test_what_is_not_understood_is_no_run(store: Store, rows: Rows, body: str) -> None:
-    store([body])
+    store([body], execution_id="x")
 
     assert rows(INVOCATIONS) == rows(ACTIVITY) == []
     assert rows("SELECT Body FROM otel_logs WHERE tenant = {tenant:String}") == [{"Body": body}]
@@ -231,4 +303,7 @@ def test_a_run_longer_than_since_1970(store: Store, rows: Rows) -> None:
     deadline=None,
 )
 def test_no_text_breaks_an_insert(store: Store, text: str, event_name: str) -> None:
-    store([text, "REPORT RequestId: " + text], event_name=event_name)
+    alibaba = '{"isColdStart":true,"resourceMode":"","operation":"InvokeFunction","requestId":"x",'
+    bodies = [text, "REPORT RequestId: " + text, "Function execution took " + text]
+    times = [f'"{key}":{text}' for key in ("durationMs", "invocationStartTimestamp", "memoryMB")]
+    store([*bodies, *(f"{alibaba}{time}}}" for time in times)], event_name=event_name, execution_id="x")

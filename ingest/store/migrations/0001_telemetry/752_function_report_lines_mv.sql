@@ -1,16 +1,27 @@
--- By their first letters, or their event name. Lambda writes the events of the Telemetry API into its log if that is JSON.
+-- By their first letters, or their event name. Lambda writes the events of the Telemetry API into its log if that is JSON. Lines that
+-- others might write as well are read of functions only.
 CREATE MATERIALIZED VIEW IF NOT EXISTS function_report_lines_mv TO function_report_lines AS
 SELECT
     ${resource_names},
     time_ns,
     multiIf(
-        startsWith(body, 'REPORT RequestId: '), 'function_log',
+        form IN ('lambda_line', 'google_line', 'alibaba_request'), 'function_log',
         event_name = 'platform.report', 'function_telemetry',
         event_name = 'platform.runtimeDone', 'function_runtime',
-        NOT startsWith(body, '{"time":"'), '',
         position(substring(body, 1, 80), '"type":"platform.report"') > 0, 'function_telemetry',
-        position(substring(body, 1, 80), '"type":"platform.runtimeDone"') > 0, 'function_runtime',
-        '') AS source,
+        'function_runtime') AS source,
+    multiIf(
+        startsWith(body, 'REPORT RequestId: '), 'lambda_line',
+        event_name IN ('platform.report', 'platform.runtimeDone'), 'lambda_event',
+        startsWith(body, '{"time":"')
+            AND multiSearchAny(substring(body, 1, 80), ['"type":"platform.report"', '"type":"platform.runtimeDone"']), 'lambda_event',
+        workload_kind != 'Function', '',
+        startsWith(body, 'Function execution took '), 'google_line',
+        startsWith(body, '{') AND position(body, '"isColdStart"') > 0 AND position(body, '"resourceMode"') > 0, 'alibaba_request',
+        '') AS form,
+    arrayFirst(text -> text != '', [
+        attributes['faas.invocation.id'], attributes['faas.invocation_id'], attributes['gcp.label.execution_id'],
+        attributes['execution_id']]) AS told_id,
     body
 FROM known_records
-WHERE source != ''
+WHERE form != ''

@@ -13,7 +13,7 @@ SELECT
     memory_used_mib,
     init_ms,
     restore_ms,
-    (isNotNull(init_ms) OR isNotNull(restore_ms))::UInt8 AS is_cold_start,
+    is_cold_start,
     status::String AS status,
     if(version = '', revision, version)::String AS version
 FROM function_reports

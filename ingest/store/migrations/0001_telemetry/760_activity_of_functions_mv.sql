@@ -25,7 +25,7 @@ FROM
         end_ns % 1000000000 AS end_offset_ns,
         end_ns - start_ns AS busy,
         status NOT IN ('', 'success') AS is_error,
-        isNotNull(init_ms) OR isNotNull(restore_ms) AS is_cold_start,
+        is_cold_start,
         arrayJoin(arrayConcat(
             [(${seconds(start_ns)}, 'start'::Enum8('start' = 1, 'end' = 2, 'carried' = 3)), (${seconds(end_ns)}, 'end')],
             arrayMap(
