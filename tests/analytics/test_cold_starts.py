@@ -208,6 +208,23 @@ def test_wakes_of_workloads_without_pods(session: Session, telemetry: Any, tenan
     assert note.startswith("Wakes of workloads of which it is not known how long they took: 1. ")
 
 
+def test_wakes_by_what_the_collector_tells(session: Session, telemetry: Any, tenant: str) -> None:
+    for minute, values in {0: (0, 0), 1: (1, 0), 2: (1, 1)}.items():
+        for fact, value in zip(("desired", "available"), values, strict=True):
+            telemetry.gauges(
+                {"k8s.deployment.name": "web", "k8s.namespace.name": "shop"},
+                [(f"k8s.deployment.{fact}", value, START + timedelta(minutes=minute), {})],
+            )
+    telemetry.store()
+
+    answer = cold_starts_answer(session, UTC, window=WINDOW, now=datetime.now(UTC), tenant=tenant)
+
+    (web,) = answer.rows
+    assert (web.kind, web.workload_kind, web.namespace, web.starts) == ("replicas", "Deployment", "shop", 1)
+    assert web.total is not None
+    assert (web.total.p50_ms, web.resolution_ms) == (60_000, 120_000)
+
+
 def test_the_pods_of_a_workload_tell_its_wakes_better(session: Session, telemetry: Any, tenant: str) -> None:
     telemetry.body(Signal.METRICS, replicas({0: (0, 0), 1: (1, 1)}))
     telemetry.body(Signal.METRICS, pod("web-1", "Deployment", 61, 64, 180))
