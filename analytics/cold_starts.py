@@ -23,6 +23,9 @@ SEEN_FOR: Final = timedelta(minutes=2)
 """How long a pod is taken to be there after a scrape told of it last."""
 POD_STEPS: Final = ("total", "schedule", "image_pull", "sidecar", "init")
 FUNCTION_STEPS: Final = ("total", "init", "restore", "run", "warm")
+JOBS: Final = ("Job", "CronJob")
+_POD: Final = ("cluster", "namespace", "pod")
+_OWNER: Final = ("workload_kind", "workload_name")
 _WORKLOAD: Final = ("cluster", "namespace", "workload_kind", "workload_name")
 _QUANTILES: Final = (0.5, 0.95, 1.0)
 
@@ -33,7 +36,10 @@ def cold_starts_answer(
     """Cold starts in the window. Raises WindowError, and what the session raises."""
     span = parse_window(window, now)
     functions = read_range(session, "cold_runs", tenant, span.start, span.end)
-    pods = pod_starts(read_range(session, "starts_of_pods", tenant, span.start, span.end), span)
+    told, containers = (
+        read_range(session, query, tenant, span.start, span.end) for query in ("starts_of_pods", "containers")
+    )
+    pods = pod_starts(waited_for(told, containers), span)
     minutes = read_range(session, "replicas", tenant, span.start, span.end)
     woken = by_workload(without_pods(wakes(minutes, span), pods))
     rows = [
@@ -45,9 +51,24 @@ def cold_starts_answer(
     return ColdStartsAnswer(**about(span, zone, _notes(rows)), rows=tuple(rows))
 
 
+def waited_for(pods: pl.DataFrame, containers: pl.DataFrame) -> pl.DataFrame:
+    """The pods but those of jobs, for which no request waits, under the workload that their containers'
+    samples say, where there are any: whoever tells when a pod was made may not say what made it. Frames as
+    the queries starts_of_pods and containers return them.
+    """
+    known = containers.select(*_POD, *_OWNER).unique(_POD)
+    closer = [pl.coalesce(f"{name}_known", name).alias(name) for name in _OWNER]
+    return (
+        pods.join(known, on=_POD, how="left", suffix="_known", maintain_order="left")
+        .with_columns(closer)
+        .filter(~pl.col("workload_kind").is_in(JOBS))
+        .drop(f"{name}_known" for name in _OWNER)
+    )
+
+
 def pod_starts(pods: pl.DataFrame, span: Window) -> pl.DataFrame:
     """By workload, of the pods made in the window: `starts, from_zero`, and `<step>_count` and `<step>_ms`
-    (median, 95th of 100, longest) of POD_STEPS. `pods` as the query starts_of_pods returns them.
+    (median, 95th of 100, longest) of POD_STEPS. `pods` as `waited_for` returns them.
     """
     made = with_others(pods).filter(pl.col("created_at").is_between(span.start, span.end, closed="left"))
     steps = [step for name in POD_STEPS for step in _step(name)]
@@ -143,19 +164,19 @@ def _notes(rows: Sequence[ColdStarts]) -> Iterator[str]:
     silent = _without_total(row for row in rows if row.kind == "function")
     if silent:
         yield (
-            f"Cold starts of functions of which nobody told how long they took: {silent}. Spans say "
+            f"Cold starts of functions of which nobody told how long they took: {silent:,}. Spans say "
             "faas.coldstart, the platform's reports say the time as well."
         )
     silent = _without_total(row for row in rows if row.kind == "pod")
     if silent:
         yield (
-            f"Starts of pods of which nobody told how long they took: {silent}. kube-state-metrics tells it "
-            "from 2.8 on, of pods whose containers have not started again."
+            f"Starts of pods of which nobody told how long they took: {silent:,}. kube-state-metrics tells "
+            "it from 2.8 on, of pods whose containers have not started again."
         )
     silent = _without_total(row for row in rows if row.kind == "replicas")
     if silent:
         yield (
-            f"Wakes of workloads of which it is not known how long they took: {silent}. What is wanted and "
+            f"Wakes of workloads of which it is not known how long they took: {silent:,}. What is wanted and "
             "there has to be told every few minutes, and one to become available before none is wanted again."
         )
 

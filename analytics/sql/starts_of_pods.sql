@@ -1,5 +1,5 @@
 -- One row per pod that was there in the range: how long each step of its start took, in milliseconds, NULL where nobody told; from when and
--- until when it is known to have been there. Not those of jobs: nobody's request waits for them.
+-- until when it is known to have been there.
 WITH
     pods_near AS
     (
@@ -8,7 +8,6 @@ WITH
         WHERE tenant = {tenant:String}
             AND day >= toDate({start:DateTime('UTC')})
             AND day <= toDate({end:DateTime('UTC')})
-            AND workload_kind NOT IN ('Job', 'CronJob')
     ),
     events_near AS
     (
@@ -21,6 +20,7 @@ WITH
 SELECT
     starts.cluster AS cluster,
     starts.namespace AS namespace,
+    starts.pod AS pod,
     starts.workload_kind AS workload_kind,
     starts.workload_name AS workload_name,
     starts.created_at AS created_at,

@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from starlette.testclient import TestClient
 
 from analytics.answers import Basis
-from analytics.cold_starts import SEEN_FOR, cold_starts_answer, with_others
+from analytics.cold_starts import SEEN_FOR, cold_starts_answer, waited_for, with_others
 from analytics.queries import TIME
 from analytics.settings import AnalyticsSettings
 from analytics.waking import WHO, wakes
@@ -309,6 +309,35 @@ def test_for_programs(started: Callable[..., tuple[int, str, str]], output: str)
     assert float(function["total_p50_ms"]) == 293.05
     assert (float(pods["total_longest_ms"]), float(pods["from_zero"])) == (30_000, 2)
     assert pods["restore_p50_ms"] in (None, "")
+
+
+def test_a_pod_is_its_containers_workloads() -> None:
+    schema = dict.fromkeys(("cluster", "namespace", "pod", "workload_kind", "workload_name"), pl.String)
+    told = pl.DataFrame(
+        [
+            ("c", "shop", "web-7d4-x", "Pod", "web-7d4-x"),
+            ("c", "shop", "db-0", "StatefulSet", "db"),
+            ("c", "shop", "night-1", "Pod", "night-1"),
+            ("d", "shop", "web-7d4-x", "Pod", "web-7d4-x"),
+        ],
+        schema=schema, orient="row",
+    )  # fmt: skip
+    containers = pl.DataFrame(
+        [
+            ("c", "shop", "web-7d4-x", "Deployment", "web"),
+            ("c", "shop", "web-7d4-x", "Deployment", "web"),
+            ("c", "shop", "night-1", "CronJob", "night"),
+        ],
+        schema=schema, orient="row",
+    )  # fmt: skip
+
+    found = waited_for(told, containers)
+
+    assert found.select("cluster", "workload_kind", "workload_name").rows() == [
+        ("c", "Deployment", "web"),
+        ("c", "StatefulSet", "db"),
+        ("d", "Pod", "web-7d4-x"),
+    ]
 
 
 times = st.integers(0, 40).map(lambda tens: START + timedelta(seconds=10 * tens))
