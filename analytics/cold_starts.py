@@ -53,16 +53,16 @@ def cold_starts_answer(
 
 def waited_for(pods: pl.DataFrame, containers: pl.DataFrame) -> pl.DataFrame:
     """The pods but those of jobs, for which no request waits, under the workload that their containers'
-    samples say, where there are any: whoever tells when a pod was made may not say what made it. Frames as
-    the queries starts_of_pods and containers return them.
+    samples say, where there are any, and there as long as those: whoever tells when a pod was made may not
+    say what made it, nor tell of it again. Frames as the queries starts_of_pods and containers return them.
     """
-    known = containers.select(*_POD, *_OWNER).unique(_POD)
+    known = containers.group_by(_POD).agg(pl.col(_OWNER).first(), pl.col("last_minute").max())
     closer = [pl.coalesce(f"{name}_known", name).alias(name) for name in _OWNER]
     return (
         pods.join(known, on=_POD, how="left", suffix="_known", maintain_order="left")
-        .with_columns(closer)
+        .with_columns(*closer, seen_at=pl.max_horizontal("seen_at", "last_minute"))
         .filter(~pl.col("workload_kind").is_in(JOBS))
-        .drop(f"{name}_known" for name in _OWNER)
+        .drop("last_minute", *(f"{name}_known" for name in _OWNER))
     )
 
 

@@ -312,31 +312,32 @@ def test_for_programs(started: Callable[..., tuple[int, str, str]], output: str)
 
 
 def test_a_pod_is_its_containers_workloads() -> None:
-    schema = dict.fromkeys(("cluster", "namespace", "pod", "workload_kind", "workload_name"), pl.String)
+    names = dict.fromkeys(("cluster", "namespace", "pod", "workload_kind", "workload_name"), pl.String)
+    later = START + timedelta(hours=1)
     told = pl.DataFrame(
         [
-            ("c", "shop", "web-7d4-x", "Pod", "web-7d4-x"),
-            ("c", "shop", "db-0", "StatefulSet", "db"),
-            ("c", "shop", "night-1", "Pod", "night-1"),
-            ("d", "shop", "web-7d4-x", "Pod", "web-7d4-x"),
+            ("c", "shop", "web-7d4-x", "Pod", "web-7d4-x", START),
+            ("c", "shop", "db-0", "StatefulSet", "db", START),
+            ("c", "shop", "night-1", "Pod", "night-1", START),
+            ("d", "shop", "web-7d4-x", "Pod", "web-7d4-x", START),
         ],
-        schema=schema, orient="row",
+        schema=names | {"seen_at": TIME}, orient="row",
     )  # fmt: skip
     containers = pl.DataFrame(
         [
-            ("c", "shop", "web-7d4-x", "Deployment", "web"),
-            ("c", "shop", "web-7d4-x", "Deployment", "web"),
-            ("c", "shop", "night-1", "CronJob", "night"),
+            ("c", "shop", "web-7d4-x", "Deployment", "web", START),
+            ("c", "shop", "web-7d4-x", "Deployment", "web", later),
+            ("c", "shop", "night-1", "CronJob", "night", START),
         ],
-        schema=schema, orient="row",
+        schema=names | {"last_minute": TIME}, orient="row",
     )  # fmt: skip
 
     found = waited_for(told, containers)
 
-    assert found.select("cluster", "workload_kind", "workload_name").rows() == [
-        ("c", "Deployment", "web"),
-        ("c", "StatefulSet", "db"),
-        ("d", "Pod", "web-7d4-x"),
+    assert found.select("cluster", "workload_kind", "workload_name", "seen_at").rows() == [
+        ("c", "Deployment", "web", later),
+        ("c", "StatefulSet", "db", START),
+        ("d", "Pod", "web-7d4-x", START),
     ]
 
 
