@@ -1,24 +1,11 @@
 -- One row per function with cold starts in the range: its runs, each once, how many were cold, and how long those took. Of each ..._count and
 -- ..._ms: how many told it, and the median, the 95th of 100 and the longest, in milliseconds. total: before the function's own work, that is
--- init and restore. run, warm: that work, in cold runs and in others. What is told of a run lies within minutes of its end, hence the margin.
-WITH
-    records_near AS
-    (
-        SELECT *
-        FROM function_invocation_records
-        WHERE tenant = {tenant:String}
-            AND ended_at >= {start:DateTime('UTC')} - INTERVAL 1 HOUR
-            AND ended_at < {end:DateTime('UTC')} + INTERVAL 1 HOUR
-    )
+-- init and restore. run, warm: that work, in cold runs and in others.
 SELECT
-    cluster,
-    environment,
-    namespace,
-    workload_kind,
-    workload_name,
+    ${identity_names},
     service_namespace,
     service_name,
-    arraySort(groupUniqArray(toString(teller))) AS sources,
+    arraySort(groupUniqArray(toString(source))) AS sources,
     count() AS runs,
     countIf(is_cold) AS starts,
     countIf(is_cold AND isNotNull(before)) AS total_count,
@@ -34,14 +21,7 @@ SELECT
 FROM
 (
     SELECT
-        cluster,
-        environment,
-        namespace,
-        workload_kind,
-        workload_name,
-        service_namespace,
-        service_name,
-        source AS teller,
+        *,
         is_cold_start AS is_cold,
         invoked.init_ms AS init,
         invoked.restore_ms AS restore,
@@ -49,9 +29,8 @@ FROM
         duration_ms AS took
     FROM
     (
-        ${invocations(records_near)}
+        ${invocations_between}
     ) AS invoked
-    WHERE ended_at >= {start:DateTime('UTC')} AND ended_at < {end:DateTime('UTC')}
 )
-GROUP BY cluster, environment, namespace, workload_kind, workload_name, service_namespace, service_name
+GROUP BY ${identity_names}, service_namespace, service_name
 HAVING starts > 0
