@@ -17,6 +17,7 @@ from analytics.queries import Session, read, read_range
 from analytics.service_access import Service, service_access
 from analytics.settings import AnalyticsSettings
 from analytics.window import Window, parse_window
+from ingest.counted import counted
 
 SPANS: Final = timedelta(days=1)
 
@@ -56,4 +57,4 @@ def _notes(span: Window, since: datetime, found: list[Service]) -> Iterator[str]
         yield "Scopes and names that only callers know are those of the window's last day."
     silent = sum(not any(service.modes()) for service in found)
     if silent:
-        yield f"{silent} services say nothing of how they send their telemetry."
+        yield f"Nothing is known of how telemetry is sent of {counted(silent, 'service')}."

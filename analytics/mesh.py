@@ -18,6 +18,7 @@ from analytics.mesh_overhead import overheads
 from analytics.queries import Session, read_range
 from analytics.samples import days
 from analytics.window import Window, parse_window
+from ingest.counted import counted
 
 
 def mesh_edges_answer(
@@ -109,9 +110,9 @@ def _overhead_notes(lines: Mapping[str, int]) -> Iterator[str]:
     else:
         yield "In whole milliseconds, as Envoy writes them; what an answer's body took counts as the proxy's."
     if lines.get("unknown"):
-        yield f"{lines['unknown']} lines of access logs were not understood."
+        yield f"Not understood: {counted(lines['unknown'], 'line')} of access logs."
     if lines.get("other"):
         yield (
-            f"{lines['other']} lines of proxies are no access log, or in a format of your own, "
-            "which is not read."
+            f"Not read: {counted(lines['other'], 'line')} of proxies that are no access log, or in a format "
+            "of your own."
         )

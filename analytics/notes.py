@@ -17,6 +17,7 @@ from analytics.documents import CostRow
 from analytics.idle import TOO_EARLY
 from analytics.ownership.file import Ownership
 from analytics.window import Window
+from ingest.counted import counted
 
 _NAMED: Final = 3
 _LATE: Final = timedelta(hours=2)
@@ -45,7 +46,7 @@ def cost_notes(costs: CostLines, window: Window) -> Iterator[str]:
         yield f"not in the costs: {_list(costs.unpriced)}, since nobody said how large, or of which type."
     if costs.estimated_volumes:
         yield (
-            f"estimated: {_counted(len(costs.estimated_volumes), 'volume')} of a kind without a price in the "
+            f"estimated: {counted(len(costs.estimated_volumes), 'volume')} of a kind without a price in the "
             f"price book, at its default for volumes: {_list(costs.estimated_volumes)}."
         )
     if costs.unpriced_volumes:
@@ -53,17 +54,17 @@ def cost_notes(costs: CostLines, window: Window) -> Iterator[str]:
     if costs.uncosted:
         send, whose = ("sends", "its") if len(costs.uncosted) == 1 else ("send", "their")
         yield (
-            f"{_counted(len(costs.uncosted), 'service')} {send} requests but no usage metrics; {whose} cost "
+            f"{counted(len(costs.uncosted), 'service')} {send} requests but no usage metrics; {whose} cost "
             f"is not known and stands at 0: {_list(costs.uncosted)}."
         )
     if costs.unlisted_functions:
         yield (
-            f"estimated: {_counted(costs.unlisted_functions, 'function')} without a plan in the price book, "
+            f"estimated: {counted(costs.unlisted_functions, 'function')} without a plan in the price book, "
             f"priced by the default one."
         )
     if costs.functions_without_memory:
         yield (
-            f"estimated: {_counted(costs.functions_without_memory, 'function')} without a memory size "
+            f"estimated: {counted(costs.functions_without_memory, 'function')} without a memory size "
             f"(faas.max_memory), priced with analytics.function_memory_bytes."
         )
     if costs.functions_nano:
@@ -80,7 +81,7 @@ def ownership_notes(ownership: Ownership) -> Iterator[str]:
     """What to know about who owns what."""
     if ownership.problems:
         first, *rest = ownership.problems
-        more = f", and {_counted(len(rest), 'other fault')}" if rest else ""
+        more = f", and {counted(len(rest), 'other fault')}" if rest else ""
         yield (
             f"The ownership file is wrong since it changed ({first}{more}); the rules that were read before "
             "still hold."
@@ -109,19 +110,19 @@ def activity_notes(
     last = sampled["sampled_until"].max()
     if isinstance(last, datetime):
         yield (
-            f"sampled before {last:%Y-%m-%d %H:%M} UTC: of {_counted(len(sampled), 'workload')}, requests "
+            f"sampled before {last:%Y-%m-%d %H:%M} UTC: of {counted(len(sampled), 'workload')}, requests "
             f"before then are a sample. Counts are corrected; gaps are looked at only after it."
         )
     early = found.filter(pl.col("verdict") == TOO_EARLY)
     if len(early):
         yield (
-            f"Too early to say of {_counted(len(early), 'workload')}: a verdict needs {least_evidence_h:g} h "
+            f"Too early to say of {counted(len(early), 'workload')}: a verdict needs {least_evidence_h:g} h "
             f"of evidence (analytics.least_evidence_h)."
         )
     late = found.filter(pl.col("alive_since") > heard.start + _LATE)
     if len(late):
         yield (
-            f"{_counted(len(late), 'workload')} first appeared within the window, judged from then on: "
+            f"{counted(len(late), 'workload')} first appeared within the window, judged from then on: "
             f"{_list(late.sort('workload_name')['workload_name'].to_list())}."
         )
 
@@ -131,10 +132,6 @@ def _beginning(first_at: datetime | None, window: Window) -> Iterator[str]:
         yield "There are no usage metrics of nodes or containers in this window: only functions have a cost."
     elif first_at > window.start + _LATE:
         yield f"Usage metrics begin at {first_at:%Y-%m-%d %H:%M} UTC; what ran before is not in the costs."
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _list(names: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ import polars as pl
 from analytics.bill_documents import BillRow, DiscountRow, ReconciledRow
 from analytics.costing import CostLines
 from analytics.money import usd
+from ingest.counted import counted
 
 _PARTS: Final = re.compile(r"[/:]")
 _EXACT: Final = Context(prec=80, traps=[Inexact])
@@ -234,7 +235,7 @@ def _notes(bill: pl.DataFrame, currency: str, in_doubt: Iterable[str]) -> Iterat
     over = mine.filter(pl.col("inside") == 0)
     if len(over):
         yield (
-            f"Not compared: {int(over['charges'].sum())} charges that reach over the window's edge, "
+            f"Not compared: {counted(int(over['charges'].sum()), 'charge')} over the window's edge, "
             f"{_sum(over['effective']):f} {currency} altogether."
         )
     for category, billed in (

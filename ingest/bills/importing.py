@@ -29,6 +29,7 @@ from ingest.bills.files import Bill, open_bill
 from ingest.bills.focus import is_known, mandatory, version_of
 from ingest.bills.report import BillReport, Slice
 from ingest.bills.summing import Key, Sums
+from ingest.counted import counted
 from ingest.store.engine import Session
 from ingest.store.sql import load_sql
 
@@ -260,9 +261,9 @@ def _notes(bill: Bill, sums: Sums) -> Iterator[str]:
             f"was taken."
         )
     if sums.zoneless:
-        yield f"{sums.zoneless} times say no zone and were taken for UTC, as FOCUS has it."
+        yield f"{counted(sums.zoneless, 'time')} without a zone, taken for UTC, as FOCUS has it."
     for column, rows in sorted((+sums.empty).items()):
-        yield f"{column} is empty in {rows} of {sums.rows} rows, where FOCUS wants a name."
+        yield f"{column} is empty in {rows:,} of {counted(sums.rows, 'row')}, where FOCUS wants a name."
     if len(sums.totals) > 1:
         yield "There are several currencies; nothing is added up over them."
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingest.counted import counted
 from lowtide.cli.cost import TenantOption
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.imports.kubernetes import kubernetes
@@ -126,15 +127,16 @@ def _words(report: BillReport) -> Iterator[str]:
     """The report for people."""
     if report.status == "unchanged":
         yield "This very file counts already; nothing was changed."
-    yield f"{report.file}: FOCUS {report.focus_version} ({report.format}), {report.rows} rows."
+    yield f"{report.file}: FOCUS {report.focus_version} ({report.format}), {counted(report.rows, 'row')}."
     for total in report.totals:
-        yield f"  billed {total.billed:f} {total.currency} in {total.rows} rows"
+        yield f"  billed {total.billed:f} {total.currency} in {counted(total.rows, 'row')}"
     if report.charges_from and report.charges_until:
         span = f"{report.charges_from:%Y-%m-%d %H:%M} to {report.charges_until:%Y-%m-%d %H:%M}"
         yield f"  charges from {span} UTC"
     named = ", ".join(f"{one.service} ({one.billed:f} {one.currency})" for one in report.services[:5])
-    yield f"  {report.service_count} services: {named}"
-    yield f"  {report.rows_without_resource} rows name no resource; {report.rows_with_tags} have tags"
+    yield f"  {counted(report.service_count, 'service')}: {named}"
+    bare = counted(report.rows_without_resource, "row")
+    yield f"  without a resource: {bare}; with tags: {report.rows_with_tags:,}"
     if report.tag_keys:
         yield f"  tags: {', '.join(report.tag_keys)}"
     if report.unknown_columns:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ingest.counted import counted
 from lowtide.cli.cost import TenantOption
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import Column, Output, Unit, render
-from lowtide.units import duration, instant, number
+from lowtide.units import duration, instant
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
@@ -57,16 +58,12 @@ def inventory(ctx: typer.Context, tenant: TenantOption = None, output: OutputOpt
 
 def _about(snapshot: ClusterSnapshot, zone: tzinfo) -> str:
     older = snapshot.snapshots - 1
-    kept = f"; {older} other{'s' if older > 1 else ''} of this cluster beside it" if older else ""
+    kept = f"; {counted(older, 'other')} of this cluster beside it" if older else ""
     return (
-        f"Cluster {snapshot.cluster or _NO_NAME}: {_counted(snapshot.objects)} from {snapshot.file}, "
-        f"taken {instant(snapshot.taken_at, zone)} ({duration(snapshot.age_s)} ago), "
+        f"Cluster {snapshot.cluster or _NO_NAME}: {counted(snapshot.objects, 'object')} from "
+        f"{snapshot.file}, taken {instant(snapshot.taken_at, zone)} ({duration(snapshot.age_s)} ago), "
         f"imported {instant(snapshot.imported_at, zone)}{kept}."
     )
-
-
-def _counted(objects: int) -> str:
-    return f"{number(objects)} object{'' if objects == 1 else 's'}"
 
 
 def _rows(answer: InventoryAnswer, output: Output) -> Iterator[dict[str, object]]:

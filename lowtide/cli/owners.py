@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analytics.window import DEFAULT_WINDOW
+from ingest.counted import counted
 from lowtide.cli.cost import TenantOption, WindowOption
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import Column, Output, Unit, render
@@ -116,7 +117,7 @@ def _remarks(answer: OwnersAnswer) -> Iterator[str]:
     if answer.file is None:
         yield "There is no ownership file (analytics.ownership_file); attributes and labels alone decide."
     else:
-        yield f"{answer.rules} rule{'' if answer.rules == 1 else 's'} in {answer.file}."
+        yield f"{counted(answer.rules, 'rule')} in {answer.file}."
     yield from (f"warning: {warning}" for warning in answer.warnings)
     yield from (f"warning: {rule} says nothing of anybody in this window" for rule in answer.unused_rules)
     if answer.unowned_share is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingest.counted import counted
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.errors import LowtideError
 from lowtide.output import Column, Output, Unit, render
@@ -342,7 +343,8 @@ def _tell_of_quarantine(run: Invocation, settings: Settings) -> None:
     held = paths_of(spool_directory(settings) / FOLDER_NAME)
     if held:
         run.note(
-            f"The store cannot take {len(held)} requests or pieces of such; see `lowtide spool quarantine`."
+            f"The store cannot take {counted(len(held), 'request')} or pieces of such; "
+            "see `lowtide spool quarantine`."
         )
 
 

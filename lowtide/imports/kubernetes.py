@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from ingest.counted import counted
 from lowtide.cli.cost import TenantOption
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import Column, Output, Unit, render
@@ -188,15 +189,15 @@ def _words(report: InventoryReport) -> Iterator[str]:
         yield "This very file is a snapshot of this cluster already; nothing was changed."
     called = report.cluster or "(no name)"
     when = f"{report.taken_at:%Y-%m-%d %H:%M:%S} UTC"
-    yield f"{report.file}: {report.objects} objects of cluster {called}, of {when}."
+    yield f"{report.file}: {counted(report.objects, 'object')} of cluster {called}, of {when}."
     if report.previous_taken_at:
         yield f"  in place of the snapshot of {report.previous_taken_at:%Y-%m-%d %H:%M:%S} UTC"
     if report.repeated:
-        yield f"  {report.repeated} objects were there twice; the last one was taken"
+        yield f"  {counted(report.repeated, 'object')} more than once; the last of each was taken"
     if report.unknown_owners:
         yield (
-            f"  {report.unknown_owners} objects belong to ReplicaSets or Jobs that are not in it, so their "
-            "workloads are these"
+            f"  {counted(report.unknown_owners, 'object')} of ReplicaSets or Jobs that are not in it; these "
+            "stand for their workloads"
         )
     if report.absent_kinds:
         yield f"  none in it, or not asked for: {', '.join(report.absent_kinds)}"

@@ -150,7 +150,7 @@ def test_overhead_over_http(client: TestClient) -> None:
     assert row.share == pytest.approx(178 / 335)
     assert row.p50_ms == pytest.approx(1.0, rel=0.045)
     assert row.p99_ms == 45  # and not the end of a bucket beyond the longest
-    assert "1 lines of access logs were not understood." in answer.notes
+    assert "Not understood: 1 line of access logs." in answer.notes
 
 
 @pytest.mark.usefixtures("logged")

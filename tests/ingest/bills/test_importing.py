@@ -245,7 +245,7 @@ def test_a_time_without_zone_is_utc_and_told(bills: Any, write: Write) -> None:
     )
 
     assert bills.rows("ChargePeriodEnd") == [(datetime(2026, 5, 5, tzinfo=UTC),)]
-    assert report.notes == ("2 times say no zone and were taken for UTC, as FOCUS has it.",)
+    assert report.notes == ("2 times without a zone, taken for UTC, as FOCUS has it.",)
 
 
 def test_compressed_and_with_a_byte_order_mark(bills: Any, sample: Path) -> None:
