@@ -1,14 +1,14 @@
 """Gets an answer for a command: from the running server, or from the store itself if none runs.
 
-`lowtide cost`, `idle` and `recommend` call `ask`. The trap: imported inside commands only, since it loads
-the models of the answers.
+The commands that answer call `ask` or `ask_of_window`. The trap: imported inside commands only, since
+it loads the models of the answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lowtide.settings import Settings
 
 A = TypeVar("A", bound=Document)
+T = TypeVar("T", bound=Telling)
+Told_co = TypeVar("Told_co", bound=Telling, covariant=True)
 TENANT = "default"
 Local = Callable[["Session", "Basis", datetime], A]
 """How to answer from a session: `(session, basis, now) -> answer`."""
@@ -53,6 +55,31 @@ def ask(
             "The running server gives an answer this command does not understand.",
             hint="They are of different versions; restart the server.",
         ) from error
+
+
+class OfWindow(Protocol[Told_co]):
+    """How to answer from a session what depends on nothing but a window."""
+
+    def __call__(
+        self, session: Session, zone: tzinfo, *, window: str, now: datetime, tenant: str
+    ) -> Told_co: ...
+
+
+def ask_of_window(
+    run: Invocation, path: str, model: type[T], how: OfWindow[T],
+    *, window: str, tenant: str | None, what: str,
+) -> T:  # fmt: skip
+    """The answer at `path` of the running server, else what `how` makes of the store; said on stderr what it
+    is about. Raises what `ask` does.
+    """
+
+    def local(session: Session, basis: Basis, now: datetime) -> T:
+        return how(session, basis.zone, window=window, now=now, tenant=tenant or TENANT)
+
+    settings = run.settings()
+    answer = ask(run, settings, path, {"window": window, "tenant": tenant}, model, local)
+    tell(run, settings, what, answer)
+    return answer
 
 
 def _from_store(settings: Settings, local: Local[A]) -> A:

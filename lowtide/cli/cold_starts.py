@@ -16,11 +16,7 @@ from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import Column, Output, Unit, render
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from analytics.answers import Basis
     from analytics.cold_start_documents import ColdStartsAnswer
-    from ingest.store.engine import Session
 
 _STEPS = ("total", "schedule", "image_pull", "sidecar", "init", "restore", "first_run", "warm_run")
 _FIGURES = ("count", "p50_ms", "p95_ms", "longest_ms")
@@ -53,16 +49,12 @@ def cold_starts(
     """Show how often functions and pods start, and how long each step of it takes: medians, in ms."""
     from analytics.cold_start_documents import ColdStartsAnswer
     from analytics.cold_starts import cold_starts_answer
-    from lowtide.asking import TENANT, ask, tell
+    from lowtide.asking import ask_of_window
 
-    def local(session: Session, basis: Basis, now: datetime) -> ColdStartsAnswer:
-        return cold_starts_answer(session, basis.zone, window=window, now=now, tenant=tenant or TENANT)
-
-    run = invocation(ctx)
-    settings = run.settings()
-    asked = {"window": window, "tenant": tenant}
-    answer = ask(run, settings, "/api/v1/cold-starts", asked, ColdStartsAnswer, local)
-    tell(run, settings, "Cold starts", answer)
+    answer = ask_of_window(
+        invocation(ctx), "/api/v1/cold-starts", ColdStartsAnswer, cold_starts_answer,
+        window=window, tenant=tenant, what="Cold starts",
+    )  # fmt: skip
     render(_rows(answer), cold_start_columns(output), output)
 
 

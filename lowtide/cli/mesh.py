@@ -16,11 +16,7 @@ from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import Column, Output, Unit, render
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from analytics.answers import Basis
-    from analytics.mesh_documents import MeshEdge, MeshEdgesAnswer, MeshOverheadAnswer
-    from ingest.store.engine import Session
+    from analytics.mesh_documents import MeshEdge, MeshEdgesAnswer
 
 
 def register(app: typer.Typer) -> None:
@@ -40,16 +36,12 @@ def edges(
     """Show who calls whom, the busiest first: Istio, Linkerd, Envoy, Polaris. Every call is counted once."""
     from analytics.mesh import mesh_edges_answer
     from analytics.mesh_documents import MeshEdgesAnswer
-    from lowtide.asking import TENANT, ask, tell
+    from lowtide.asking import ask_of_window
 
-    def local(session: Session, basis: Basis, now: datetime) -> MeshEdgesAnswer:
-        return mesh_edges_answer(session, basis.zone, window=window, now=now, tenant=tenant or TENANT)
-
-    run = invocation(ctx)
-    settings = run.settings()
-    asked = {"window": window, "tenant": tenant}
-    answer = ask(run, settings, "/api/v1/mesh/edges", asked, MeshEdgesAnswer, local)
-    tell(run, settings, "Edges", answer)
+    answer = ask_of_window(
+        invocation(ctx), "/api/v1/mesh/edges", MeshEdgesAnswer, mesh_edges_answer,
+        window=window, tenant=tenant, what="Edges",
+    )  # fmt: skip
     render(_edge_rows(answer, output), edge_columns(output), output)
 
 
@@ -119,16 +111,12 @@ def overhead(
     """Show what proxies add to each workload's requests, measured in their access logs."""
     from analytics.mesh import mesh_overhead_answer
     from analytics.mesh_documents import MeshOverheadAnswer
-    from lowtide.asking import TENANT, ask, tell
+    from lowtide.asking import ask_of_window
 
-    def local(session: Session, basis: Basis, now: datetime) -> MeshOverheadAnswer:
-        return mesh_overhead_answer(session, basis.zone, window=window, now=now, tenant=tenant or TENANT)
-
-    run = invocation(ctx)
-    settings = run.settings()
-    asked = {"window": window, "tenant": tenant}
-    answer = ask(run, settings, "/api/v1/mesh/overhead", asked, MeshOverheadAnswer, local)
-    tell(run, settings, "What proxies add", answer)
+    answer = ask_of_window(
+        invocation(ctx), "/api/v1/mesh/overhead", MeshOverheadAnswer, mesh_overhead_answer,
+        window=window, tenant=tenant, what="What proxies add",
+    )  # fmt: skip
     render(answer.rows, overhead_columns(output), output)
 
 
