@@ -50,10 +50,12 @@ DAY_NS = 86_400 * 10**9
 
 
 def traces_of_every_kind(number: int) -> bytes:
-    """With a request that runs over a midnight for certain: those have a view of their own."""
+    """With what has views of its own: a request that runs over a midnight for certain, and is the run of a
+    function."""
     request = ExportTraceServiceRequest.FromString(power_child.body(Signal.TRACES, number))
     first = request.resource_spans[0].scope_spans[0].spans[0]
     first.end_time_unix_nano = first.start_time_unix_nano + DAY_NS
+    first.attributes.add(key="faas.invocation_id").value.string_value = f"run-{number}"
     return request.SerializeToString()
 
 
