@@ -7,7 +7,7 @@ that an answer can be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal
@@ -22,11 +22,13 @@ from analytics.ahead import Reader
 from analytics.bill_documents import BillsAnswer, ReconciliationAnswer
 from analytics.cluster_owners import cluster_owners, filled, with_clusters
 from analytics.cost import UNOWNED, cost_rows, described, identified
+from analytics.cost_shares import AS_IT_IS, Sharing
 from analytics.costing import CostLines, cost_lines, day_costs
 from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer, Span
-from analytics.grouping import By
+from analytics.grouping import PLAIN, By, CostTerms
 from analytics.idle import idle_rows, judged, thresholds, with_gaps
 from analytics.inventory_owners import inventory_owners
+from analytics.lines import COSTS
 from analytics.money import usd
 from analytics.notes import activity_notes, cost_notes, ownership_notes, service_notes
 from analytics.ownership.apply import asked_of
@@ -93,10 +95,21 @@ class _Facts:
 
 
 def cost_answer(
-    session: Session, basis: Basis, *, by: By, window: str, now: datetime, tenant: str
+    session: Session,
+    basis: Basis,
+    *,
+    by: By,
+    window: str,
+    now: datetime,
+    tenant: str,
+    terms: CostTerms = PLAIN,
 ) -> CostAnswer:
-    """What everything cost in the window. Raises WindowError, and what the session raises."""
-    return _cost(_facts(session, basis, window, now, tenant, witnesses=False), basis, by)
+    """What everything cost in the window. Raises WindowError, FilterError, and what the session raises."""
+    span = parse_window(window, now)
+    hours = Decimal(int((span.end - span.start).total_seconds())) / 3600
+    sharing = Sharing.of(terms, hours, basis.rate)
+    facts = _facts(session, basis, window, now, tenant, witnesses=False, asked=sharing.columns())
+    return _cost(facts, basis, by, terms, sharing)
 
 
 def idle_answer(session: Session, basis: Basis, *, window: str, now: datetime, tenant: str) -> IdleAnswer:
@@ -180,7 +193,7 @@ def owners_explained(
     ruleset = facts.ownership.rules
     rows = explained(
         with_costs(facts.workloads, facts.costs),
-        described(facts.costs.names, facts.owners, ruleset),
+        described(facts.costs.names, facts.owners, ruleset.columns()),
         ruleset,
         service,
         basis.rate,
@@ -188,10 +201,25 @@ def owners_explained(
     return OwnersExplained(**_about(facts, basis, ()), file=ruleset.file or None, rows=rows)
 
 
-def _cost(facts: _Facts, basis: Basis, by: By) -> CostAnswer:
-    rows = cost_rows(facts.costs, facts.workloads, by, basis.rate)
+def _cost(
+    facts: _Facts, basis: Basis, by: By, terms: CostTerms = PLAIN, sharing: Sharing = AS_IT_IS
+) -> CostAnswer:
+    rows = cost_rows(facts.costs, facts.workloads, by, basis.rate, sharing)
+    everything = int(facts.costs.lines.select(pl.sum_horizontal(pl.col(COSTS).sum())).item() or 0)
+    divided = usd(everything + sharing.overhead_nano) * basis.rate
     notes = (*service_notes(rows), *cost_notes(facts.costs, facts.window))
-    return CostAnswer(**_about(facts, basis, notes), by=by.value, rows=rows)
+    return CostAnswer(
+        **_about(facts, basis, notes),
+        by=by.value,
+        filter=terms.filter,
+        shared=terms.shared,
+        split=terms.split.value,
+        idle=terms.idle.value,
+        system=terms.system.value,
+        overhead=terms.overhead,
+        filtered_away=divided - rows[-1].total,
+        rows=rows,
+    )
 
 
 def _idle(facts: _Facts, basis: Basis, found: pl.DataFrame) -> IdleAnswer:
@@ -210,25 +238,32 @@ def _activity_notes(facts: _Facts, basis: Basis, found: pl.DataFrame) -> Iterato
 
 
 def _facts(
-    session: Session, basis: Basis, window: str, now: datetime, tenant: str, *, witnesses: bool = True
+    session: Session,
+    basis: Basis,
+    window: str,
+    now: datetime,
+    tenant: str,
+    *,
+    witnesses: bool = True,
+    asked: Sequence[str] = (),
 ) -> _Facts:
-    """Everything an answer is made of; `witnesses` only if workloads are to be judged. The next day is read
-    while one is priced.
+    """Everything an answer is made of; `witnesses` only if workloads are to be judged, `asked` labels and
+    attributes beside those of the rules. The next day is read while one is priced.
     """
     span, settings = parse_window(window, now), basis.settings
     ownership = basis.ownership.now()
-    asked = asked_of(ownership.rules)
+    told = asked_of((*ownership.rules.columns(), *asked))
     with Reader() as reader:
-        read_owners = reader.plan(lambda: queries.owners(session, tenant, settings, asked))
-        read_told = reader.plan(lambda: cluster_owners(session, span, tenant, settings, asked))
-        read_labels = reader.plan(lambda: inventory_owners(session, tenant, settings, asked))
+        read_owners = reader.plan(lambda: queries.owners(session, tenant, settings, told))
+        read_told = reader.plan(lambda: cluster_owners(session, span, tenant, settings, told))
+        read_labels = reader.plan(lambda: inventory_owners(session, tenant, settings, told))
         read_days = [(day, reader.plan(partial(read_samples, session, day, tenant))) for day in days(span)]
         read_activity = reader.plan(lambda: activity_of(session, span, settings, tenant, witnesses=witnesses))
         read_reported = reader.plan(
             lambda: queries.read_range(session, "invocations_1h", tenant, span.start, span.end)
         )
-        owners = with_clusters(read_owners(), read_told(), asked)
-        owners = filled(owners, read_labels(), asked)
+        owners = with_clusters(read_owners(), read_told(), told)
+        owners = filled(owners, read_labels(), told)
         parts = [
             part
             for day, read in read_days
@@ -237,7 +272,7 @@ def _facts(
         activity = read_activity()
         reported = read_reported()
     costs = cost_lines(parts, activity.hours, reported, settings, basis.book, owners)
-    workloads = identified(costs.names, owners, settings, ownership.rules)
+    workloads = identified(costs.names, owners, settings, ownership.rules, asked)
     return _Facts(span, owners, costs, activity, workloads, ownership)
 
 

@@ -7,12 +7,13 @@ becomes a Decimal only when it is shown, so every grouping has the same total.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Literal
 
 import polars as pl
 
+from analytics.cost_shares import ADDED, AS_IT_IS, Sharing, shared_lines
 from analytics.costing import CostLines
 from analytics.documents import CostRow
 from analytics.grouping import By
@@ -31,19 +32,23 @@ NO_ENVIRONMENT: Final = "no environment"
 
 NO_RULES: Final = Ruleset()
 
-Line = Literal["direct", "platform", "unowned", "idle", "system", "total"]
+Line = Literal["direct", "platform", "unowned", "shared", "idle", "system", "total"]
 _LINES: Final[Mapping[str, Line]] = {
-    "direct": "direct", "platform": "platform", "unowned": "unowned", "idle": "idle", "system": "system",
-    "total": "total",
+    "direct": "direct", "platform": "platform", "unowned": "unowned", "shared": "shared", "idle": "idle",
+    "system": "system", "total": "total",
 }  # fmt: skip
-_ORDER: Final = ("direct", "unowned", "idle", "system", "total")
+_ORDER: Final = ("direct", "unowned", "shared", "idle", "system", "total")
 
 
 def identified(
-    names: pl.DataFrame, owners: pl.DataFrame, settings: AnalyticsSettings, ruleset: Ruleset = NO_RULES
+    names: pl.DataFrame,
+    owners: pl.DataFrame,
+    settings: AnalyticsSettings,
+    ruleset: Ruleset = NO_RULES,
+    asked: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Every workload with what it is called and who it belongs to; empty texts become names that can be
-    shown.
+    shown. `asked` are columns of `owners` that are kept beside.
 
     Out: the columns of `names` and `service_namespace, service, service_shown, team, application, role,
     owned_environment, cost_centre, is_platform`, and the columns of `apply.FROM`. `environment` is what the
@@ -53,8 +58,8 @@ def identified(
     platform = pl.col("namespace").is_in(settings.platform_namespaces) & (pl.col("cluster") != "")
     nobody = pl.when(platform).then(pl.lit(PLATFORM)).otherwise(pl.lit(UNOWNED))
     return (
-        owned(described(names, owners, ruleset), ruleset)
-        .drop(ruleset.columns())
+        owned(described(names, owners, (*ruleset.columns(), *asked)), ruleset)
+        .drop(name for name in ruleset.columns() if name not in asked)
         .with_columns(
             service=pl.when(pl.col("service_name") != "").then("service_name").otherwise("workload_name"),
             # What sends no traces says no service either; then Kubernetes tells namesakes apart.
@@ -79,13 +84,13 @@ def identified(
     )
 
 
-def described(names: pl.DataFrame, owners: pl.DataFrame, ruleset: Ruleset) -> pl.DataFrame:
-    """Every workload with what it says of itself, as rules ask for it; what nobody says is empty. What tells
-    of its use may know no environment, which its resources then say.
+def described(names: pl.DataFrame, owners: pl.DataFrame, asked: Iterable[str]) -> pl.DataFrame:
+    """Every workload with what it says of itself, labels and attributes of the names `asked` too; what nobody
+    says is empty. What tells of its use may know no environment, which its resources then say.
     """
     known = owners.select(
         "workload_id", "service_namespace", "service_name", "team", "application", "role",
-        *ruleset.columns(), said_environment="environment",
+        *dict.fromkeys(asked), said_environment="environment",
     )  # fmt: skip
     said = pl.when(pl.col("environment") != "").then("environment").otherwise("said_environment")
     return (
@@ -96,26 +101,35 @@ def described(names: pl.DataFrame, owners: pl.DataFrame, ruleset: Ruleset) -> pl
     )
 
 
-def cost_rows(costs: CostLines, workloads: pl.DataFrame, by: By, rate: Decimal) -> tuple[CostRow, ...]:
+def cost_rows(
+    costs: CostLines, workloads: pl.DataFrame, by: By, rate: Decimal, sharing: Sharing = AS_IT_IS
+) -> tuple[CostRow, ...]:
     """The lines of the table, the most expensive first, then what nobody owns, idle, system and the total.
 
-    `workloads` as `identified` returns them; `rate` are units of the shown currency for a US dollar.
+    `workloads` as `identified` returns them; `rate` are units of the shown currency for a US dollar. Raises
+    FilterError for a field of `sharing` that is not known.
     """
-    lines = costs.lines.join(workloads.drop("cluster"), on="workload_id", how="left").with_columns(
+    named = costs.lines.join(workloads.drop("cluster"), on="workload_id", how="left")
+    lines = shared_lines(named, _names(by), sharing).with_columns(
         sidecars_nano=_amount_of("sidecar"),
         **{
-            f"{name}_nano": _amount_of("container", "machine", "idle", "system", column=f"{name}_nano")
+            f"{name}_nano": _amount_of(
+                "container", "machine", "shared", "idle", "system", column=f"{name}_nano"
+            )
             for name in ("cpu", "memory")
         },
-        total_nano=pl.sum_horizontal(*COSTS),
-        is_borne=pl.col("workload_id").is_not_null(),
+        total_nano=pl.sum_horizontal(*COSTS, *ADDED),
     )
     # A workload without any cost is a line as well: its requests are in the total.
-    asked_of = costs.requests.select("workload_id", "requests").join(workloads, on="workload_id", how="left")
+    asked_of = (
+        costs.requests.select("workload_id", "requests")
+        .join(workloads, on="workload_id", how="left")
+        .filter(sharing.is_meant() & ~sharing.is_shared())
+    )
     both = pl.concat(
         [lines, asked_of.with_columns(is_borne=pl.lit(value=True), line=pl.lit(""))], how="diagonal"
     )
-    amounts = (*COSTS, "sidecars_nano", "total_nano", "used_nano")
+    amounts = (*COSTS, *ADDED, "sidecars_nano", "total_nano", "used_nano")
     keys = ("name", "shown", "service_namespace", "service")
     groups = (
         both.with_columns(_key(by))
@@ -136,7 +150,7 @@ def cost_rows(costs: CostLines, workloads: pl.DataFrame, by: By, rate: Decimal) 
         )
     )
     whole = groups.select(pl.col(amounts).sum()).row(0, named=True)
-    asked = costs.requests["requests"].sum() if len(costs.requests) else None
+    asked = asked_of["requests"].sum() if len(asked_of) else None
     rows = [_row(group, rate, whole["total_nano"]) for group in _ordered(groups)]
     total = {**whole, "name": "total", "shown": "total", "requests": asked, "service": None}
     return (*rows, _row(total, rate, whole["total_nano"]))
@@ -151,23 +165,11 @@ def _key(by: By) -> list[pl.Expr]:
     """Columns that say of a line: the name of its group, the kind of line it is shown as, and if lines are
     services, which one.
     """
-    names = {
-        By.TEAM: pl.col("team"),
-        By.APPLICATION: pl.col("application"),
-        By.ENVIRONMENT: pl.when(pl.col("owned_environment") != "")
-        .then("owned_environment")
-        .otherwise(pl.lit(NO_ENVIRONMENT)),
-        By.COST_CENTRE: pl.col("cost_centre"),
-        By.SERVICE: pl.col("service_shown"),
-        By.WORKLOAD: _path("cluster", "namespace", "workload_name"),
-        By.NAMESPACE: _path("cluster", "namespace"),
-        By.CLUSTER: pl.when(pl.col("cluster") != "").then("cluster").otherwise(pl.lit(OUTSIDE)),
-    }
     borne = pl.col("is_borne")
     capacity = pl.col("line")
     if by is By.CLUSTER:
-        capacity = pl.concat_str(pl.col("line"), pl.lit(" of "), names[By.CLUSTER])
-    group = pl.when(borne).then(names[by]).otherwise(capacity)
+        capacity = pl.concat_str(pl.col("line"), pl.lit(" of "), _names(By.CLUSTER))
+    group = pl.when(borne).then(_names(by)).otherwise(capacity)
     return [
         group.alias("name"),
         pl.when(~borne)
@@ -181,6 +183,23 @@ def _key(by: By) -> list[pl.Expr]:
             for name in ("service_namespace", "service")
         ),
     ]
+
+
+def _names(by: By) -> pl.Expr:
+    """What the group of a workload's line is called."""
+    names = {
+        By.TEAM: pl.col("team"),
+        By.APPLICATION: pl.col("application"),
+        By.ENVIRONMENT: pl.when(pl.col("owned_environment") != "")
+        .then("owned_environment")
+        .otherwise(pl.lit(NO_ENVIRONMENT)),
+        By.COST_CENTRE: pl.col("cost_centre"),
+        By.SERVICE: pl.col("service_shown"),
+        By.WORKLOAD: _path("cluster", "namespace", "workload_name"),
+        By.NAMESPACE: _path("cluster", "namespace"),
+        By.CLUSTER: pl.when(pl.col("cluster") != "").then("cluster").otherwise(pl.lit(OUTSIDE)),
+    }
+    return names[by]
 
 
 def _path(*columns: str) -> pl.Expr:
@@ -205,7 +224,7 @@ def _row(group: Mapping[str, object], rate: Decimal, whole_nano: int) -> CostRow
     total = _integer(group["total_nano"])
     asked = group["requests"]
     requests = asked if isinstance(asked, float) else None
-    borne = group["shown"] not in ("idle", "system")
+    borne = group["shown"] not in ("idle", "system", "shared")
     each = money("total_nano") * 1_000_000 / Decimal(str(requests)) if requests and borne and total else None
     service = group["service"]
     environments = group["environments"] if service is not None else ()
@@ -217,6 +236,9 @@ def _row(group: Mapping[str, object], rate: Decimal, whole_nano: int) -> CostRow
         sidecars=money("sidecars_nano"),
         functions=money("functions_nano"),
         storage=money("storage_nano"),
+        idle=money("idle_nano"),
+        system=money("system_nano"),
+        shared=money("shared_nano"),
         total=money("total_nano"),
         share=total / whole_nano if whole_nano else None,
         unused=usd(total - _integer(group["used_nano"])) * rate,

@@ -56,12 +56,22 @@ class CostRow(Document):
     """One line of the cost table. Lines add up to the line `total` to the last digit."""
 
     name: str
-    line: Literal["direct", "platform", "unowned", "idle", "system", "total"]
+    line: Literal["direct", "platform", "unowned", "shared", "idle", "system", "total"]
     cpu: Money
     memory: Money
     sidecars: Money = Field(description="CPU and memory of sidecar containers; not in `cpu` and `memory`.")
     functions: Money
     storage: Money = Field(description="Persistent volumes.")
+    idle: Money = Field(
+        default=Decimal(0), description="Idle capacity it bears, where that is shared out (`idle=shared`)."
+    )
+    system: Money = Field(
+        default=Decimal(0),
+        description="What nodes keep for themselves, where that is shared out (`system=shared`).",
+    )
+    shared: Money = Field(
+        default=Decimal(0), description="What it bears of others' costs (`shared`) and of `overhead`."
+    )
     total: Money
     share: float | None = Field(description="Of the grand total.")
     unused: Money = Field(
@@ -86,6 +96,15 @@ class CostAnswer(Answer):
     """What everything cost, grouped by one key."""
 
     by: str
+    filter: str = Field(default="", description="Whom it is about, as asked; empty: everybody.")
+    shared: str = Field(default="", description="Whose costs the others bear, as asked; empty: nobody's.")
+    split: str = Field(default="weighted", description="How shared costs are divided: weighted, even.")
+    idle: str = Field(default="separate", description="Idle capacity: a line of its own, or shared.")
+    system: str = Field(default="separate", description="The same of what nodes keep for themselves.")
+    overhead: Money = Field(default=Decimal(0), description="An amount an hour that is shared as well.")
+    filtered_away: Money = Field(
+        default=Decimal(0), description="What the filter leaves out; with the total, what there is."
+    )
     rows: tuple[CostRow, ...]
 
 

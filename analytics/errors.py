@@ -5,6 +5,7 @@ through as `ingest.store.errors`, where retryable and permanent differ.
 
     AnalyticsError
     +-- WindowError       the window is not one, or lies in the future
+    +-- FilterError       a filter cannot be read, or asks for what nobody knows
     +-- FileError         a file of the user's is wrong; `problems` has a sentence for each place
         +-- PriceBookError    one of prices
         +-- OwnershipError    that of owners
@@ -21,6 +22,10 @@ class AnalyticsError(Exception):
 
 class WindowError(AnalyticsError):
     """What was given is no window of time."""
+
+
+class FilterError(AnalyticsError):
+    """What was given is no filter. The message says where in its text, not which filter."""
 
 
 class FileError(AnalyticsError):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from analytics.answers import (
@@ -18,12 +19,42 @@ from analytics.answers import (
     recommend_answer,
 )
 from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer
-from analytics.grouping import By
+from analytics.filters.grammar import MOST_CHARACTERS
+from analytics.grouping import By, CostTerms, Split, Treatment
 from analytics.ownership.documents import OwnersAnswer, OwnersExplained
 from analytics.window import DEFAULT_WINDOW
 from api.access import CallerParameter
 from api.asking import Asking, Store, TenantParameter, WindowParameter, clock, tenant_of
 from api.desk import Desk
+
+_FILTER = 'A filter: namespace:"shop","pay" + team!:"web". Fields are those of docs/cost.md.'
+
+
+def _terms(
+    filter: Annotated[str, Query(max_length=MOST_CHARACTERS, description=_FILTER)] = "",  # noqa: A002 - its name
+    shared: Annotated[
+        str, Query(max_length=MOST_CHARACTERS, description="Whose costs all others bear: a filter.")
+    ] = "",
+    split: Annotated[Split, Query(description="How shared costs are divided.")] = Split.WEIGHTED,
+    idle: Annotated[
+        Treatment, Query(description="Idle capacity: a line of its own, or a part of everybody's.")
+    ] = Treatment.SEPARATE,
+    system: Annotated[
+        Treatment, Query(description="The same of what nodes keep for themselves.")
+    ] = Treatment.SEPARATE,
+    overhead: Annotated[
+        Decimal,
+        Query(
+            ge=0, le=1_000_000, max_digits=18, decimal_places=9,
+            description="An amount an hour, in the answer's currency, that is shared as well.",
+        ),
+    ] = Decimal(0),
+) -> CostTerms:  # fmt: skip
+    """On what terms costs are told."""
+    return CostTerms(filter, shared, split, idle, system, overhead)
+
+
+TermsParameters = Annotated[CostTerms, Depends(_terms)]
 
 
 def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], datetime] = clock) -> APIRouter:
@@ -36,16 +67,19 @@ def answers_router(store: Store, basis: Basis, desk: Desk, now: Callable[[], dat
     @router.get("/cost", operation_id="getCost", summary="What everything costs", response_model=CostAnswer)
     async def cost(
         caller: CallerParameter,
+        terms: TermsParameters,
         by: By = By.APPLICATION,
         window: WindowParameter = DEFAULT_WINDOW,
         tenant: TenantParameter = None,
     ) -> Response:
         """What everything cost: by team, application, environment, cost centre, service, workload, namespace
-        or cluster."""
+        or cluster; of whom, and with idle capacity and shared costs shared out or not."""
         whose = tenant_of(caller, tenant)
         return await answered(
-            ("cost", whose, by, window),
-            lambda session: cost_answer(session, basis, by=by, window=window, now=now(), tenant=whose),
+            ("cost", whose, by, window, *(value or "" for value in terms.told().values())),
+            lambda session: cost_answer(
+                session, basis, by=by, window=window, now=now(), tenant=whose, terms=terms
+            ),
         )
 
     @router.get("/idle", operation_id="getIdle", summary="What sits idle", response_model=IdleAnswer)

@@ -19,7 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from analytics.errors import AnalyticsError, WindowError
+from analytics.errors import AnalyticsError, FilterError, WindowError
 from ingest.store.errors import StoreError, StoreUnavailableError
 
 MEDIA_TYPE = "application/problem+json"
@@ -135,6 +135,8 @@ async def _of_analytics(_: Request, error: Exception) -> Response:
     assert isinstance(error, AnalyticsError)  # noqa: S101 - registered for this class only
     if isinstance(error, WindowError):
         return problem(ApiError(HTTPStatus.BAD_REQUEST, "bad-window", "The window is not valid", str(error)))
+    if isinstance(error, FilterError):
+        return problem(ApiError(HTTPStatus.BAD_REQUEST, "bad-filter", "The filter is not valid", str(error)))
     return problem(
         ApiError(
             HTTPStatus.INTERNAL_SERVER_ERROR, "no-answer", "There is no answer to this question", str(error)

@@ -7,6 +7,7 @@ rules may ask and overrule; a text that is empty is said by nobody.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import polars as pl
@@ -21,10 +22,10 @@ _OWN: Final = {"team": "team", "application": "application", "environment": "env
 """The column of what a workload says itself."""
 
 
-def asked_of(ruleset: Ruleset) -> list[Asked]:
-    """The columns that the rules need beside those of every workload."""
+def asked_of(columns: Iterable[str]) -> list[Asked]:
+    """The columns of labels and attributes, as `Ruleset.columns` names them, each once."""
     asked = []
-    for name in ruleset.columns():
+    for name in dict.fromkeys(columns):
         kind, _, key = name.partition(".")
         asked.append(Asked(name, tuple(prefix + key for prefix in MAPS[kind])))
     return asked

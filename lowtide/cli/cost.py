@@ -6,16 +6,19 @@ exactly.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analytics.grouping import By
+from analytics.grouping import By, CostTerms, Split, Treatment
 from analytics.window import DEFAULT_WINDOW
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import Column, Output, Unit, render
+from lowtide.units import money
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from analytics.answers import Basis
@@ -37,6 +40,7 @@ def _window(given: str) -> str:
     return given
 
 
+_MOST_OVERHEAD = 1_000_000
 WindowOption = Annotated[
     str,
     typer.Option(
@@ -47,6 +51,31 @@ WindowOption = Annotated[
         callback=_window,
     ),
 ]
+
+
+def _filter(given: str) -> str:
+    """The option's text if it is a filter."""
+    from analytics.errors import FilterError
+    from analytics.filters.columns import matches
+    from analytics.filters.grammar import parse
+
+    try:
+        matches(parse(given))
+    except FilterError as error:
+        raise typer.BadParameter(str(error)) from error
+    return given
+
+
+def _amount(given: str) -> str:
+    try:
+        found = Decimal(given)
+    except ArithmeticError:
+        found = Decimal(-1)
+    if not (found.is_finite() and 0 <= found <= _MOST_OVERHEAD and round(found, 9) == found):
+        raise typer.BadParameter(
+            f"{given!r} is no amount from 0 to {_MOST_OVERHEAD:,} with nine decimals at most"
+        )
+    return given
 
 
 def _tenant(given: str | None) -> str | None:
@@ -79,9 +108,41 @@ def cost(
     ctx: typer.Context,
     by: Annotated[By, typer.Option(help="What the lines are.")] = By.APPLICATION,
     window: WindowOption = DEFAULT_WINDOW,
+    only: Annotated[
+        str,
+        typer.Option(
+            "--filter",
+            metavar="FILTER",
+            callback=_filter,
+            help='Of whom: namespace:"shop","pay" + team!:"web". Fields: cluster, namespace, kind, workload, '
+            "service, team, application, environment, cost_centre, label[KEY], attribute[KEY].",
+        ),
+    ] = "",
+    idle: Annotated[
+        Treatment, typer.Option(help="Idle capacity: a line of its own, or a part of everybody's.")
+    ] = Treatment.SEPARATE,
+    system: Annotated[
+        Treatment, typer.Option(help="The same of what nodes keep for themselves.")
+    ] = Treatment.SEPARATE,
+    shared: Annotated[
+        str,
+        typer.Option(
+            metavar="FILTER", callback=_filter, help="Whose costs all others bear: a filter, as above."
+        ),
+    ] = "",
+    split: Annotated[
+        Split, typer.Option(help="How shared costs are divided: by what each line costs, or evenly.")
+    ] = Split.WEIGHTED,
+    overhead: Annotated[
+        str,
+        typer.Option(
+            metavar="AMOUNT", callback=_amount, help="An amount an hour that is shared as well, for what is "
+            "not in the costs.",
+        ),
+    ] = "0",
     tenant: TenantOption = None,
     output: OutputOption = Output.TABLE,
-) -> None:
+) -> None:  # fmt: skip
     """Show what every team, application or service costs. Lines add up to the nodes' cost to the last
     digit.
     """
@@ -89,43 +150,64 @@ def cost(
     from analytics.documents import CostAnswer
     from lowtide.asking import TENANT, ask, tell
 
+    terms = CostTerms(only, shared, split, idle, system, Decimal(overhead))
+
     def local(session: Session, basis: Basis, now: datetime) -> CostAnswer:
-        return cost_answer(session, basis, by=by, window=window, now=now, tenant=tenant or TENANT)
+        return cost_answer(
+            session, basis, by=by, window=window, now=now, tenant=tenant or TENANT, terms=terms
+        )
 
     run = invocation(ctx)
     settings = run.settings()
-    asked = {"by": by.value, "window": window, "tenant": tenant}
+    asked = {"by": by.value, "window": window, "tenant": tenant, **terms.told()}
     answer = ask(run, settings, "/api/v1/cost", asked, CostAnswer, local)
     tell(run, settings, f"Cost by {by.value}", answer)
+    if answer.filter:
+        run.note(f"Of {answer.filter}; filtered away: {money(answer.filtered_away)} {answer.currency}.\n")
     print_costs(answer, output)
 
 
 def print_costs(answer: CostAnswer, output: Output = Output.TABLE) -> None:
     """Write the lines to stdout."""
-    render(answer.rows, columns(By(answer.by), answer.currency, output), output)
+    asked = {
+        name
+        for name, is_asked in (
+            ("idle", answer.idle == Treatment.SHARED),
+            ("system", answer.system == Treatment.SHARED),
+            ("shared", bool(answer.shared or answer.overhead)),
+        )
+        if is_asked
+    }
+    render(answer.rows, columns(By(answer.by), answer.currency, output, asked), output)
 
 
-def columns(by: By, currency: str, output: Output) -> list[Column]:
-    """The columns. Programs also get the kind of each line, and the cost of a million requests."""
+def columns(by: By, currency: str, output: Output, asked: Collection[str] = ()) -> list[Column]:
+    """The columns, `asked` of what was shared out. Programs get these always, and the kind of each line and
+    the cost of a million requests too."""
 
-    def money(name: str, title: str) -> Column:
+    def amount(name: str, title: str) -> Column:
         return Column(name, title, Unit.MONEY, currency)
 
     shown = [
         Column("name", by.value.replace("-", " ").capitalize()),
-        money("cpu", "CPU"),
-        money("memory", "Memory"),
-        money("sidecars", "Sidecars"),
-        money("functions", "Functions"),
-        money("storage", "Storage"),
-        money("total", "Total"),
+        amount("cpu", "CPU"),
+        amount("memory", "Memory"),
+        amount("sidecars", "Sidecars"),
+        amount("functions", "Functions"),
+        amount("storage", "Storage"),
+        *(
+            amount(name, title)
+            for name, title in (("idle", "Idle"), ("system", "System"), ("shared", "Shared"))
+            if name in asked or output is not Output.TABLE
+        ),
+        amount("total", "Total"),
         Column("share", "Share", Unit.SHARE),
-        money("unused", "Of it unused"),
+        amount("unused", "Of it unused"),
         Column("requests", "Requests", Unit.NUMBER, places=0),
     ]
     if output is Output.TABLE:
         return shown
-    more = [Column("line", "Line"), money("per_million_requests", "Per million requests")]
+    more = [Column("line", "Line"), amount("per_million_requests", "Per million requests")]
     if by is By.SERVICE:
         more += [
             Column("service_namespace", "Service namespace"),

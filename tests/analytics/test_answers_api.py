@@ -59,6 +59,45 @@ def test_a_wrong_window_is_a_problem_in_words(client: TestClient, path: str, win
     assert "window" in response.text or "offset" in response.text
 
 
+def test_costs_of_some_with_idle_and_shared_costs_shared_out(client: TestClient, example: Any) -> None:
+    """The example of docs/cost.md: the others bear what quote-api costs, and the idle capacity."""
+    given = {"by": "service", "window": example.window, "idle": "shared", "shared": 'service:"quote-api"'}
+    whole = CostAnswer.model_validate(client.get("/api/v1/cost", params=given).json())
+    asked = {**given, "filter": 'label[team]:"checkout" + kind:"deployment"'}
+    some = CostAnswer.model_validate(client.get("/api/v1/cost", params=asked).json())
+
+    assert whole.rows[-1].total == Decimal("0.279866670")
+    assert {row.name for row in whole.rows} == {"checkout-api", "tax-rate", "badge", "system", "total"}
+    (line,) = [row for row in whole.rows if row.name == "checkout-api"]
+    assert line.idle > 0
+    assert line.shared > 0
+    assert [row.name for row in some.rows] == ["checkout-api", "system", "total"]
+    assert some.rows[0].total == line.total
+    assert some.rows[-1].total + some.filtered_away == whole.rows[-1].total
+    assert (some.filter, some.shared, some.idle) == (asked["filter"], given["shared"], "shared")
+
+
+@pytest.mark.parametrize(
+    ("given", "detail"),
+    [
+        ({"filter": 'team:"a" | '}, "filter: at its end: a field is missing here"),
+        ({"shared": 'pod:"a"'}, "shared: at character 1: there is no field pod; there are cluster,"),
+        ({"idle": "hidden"}, "idle"),
+        ({"overhead": "-1"}, "overhead"),
+        ({"overhead": "NaN"}, "overhead"),
+        ({"split": "by weight"}, "split"),
+    ],
+)
+def test_wrong_terms_are_a_problem_that_names_them(
+    client: TestClient, example: Any, given: dict[str, str], detail: str
+) -> None:
+    response = client.get("/api/v1/cost", params={"window": example.window, **given})
+
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert detail in response.json()["detail"]
+
+
 def test_an_unknown_key_is_refused(client: TestClient) -> None:
     assert client.get("/api/v1/cost", params={"by": "colour"}).status_code in (400, 422)
 

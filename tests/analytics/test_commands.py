@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 import lowtide.asking
 from analytics.answers import Basis
+from analytics.grouping import CostTerms
 from ingest.store.engine import Session
 from lowtide.cli.app import run
 
@@ -36,7 +38,8 @@ def command(
         answer = local(session, basis, datetime.now(UTC))
         assert path.startswith("/api/v1/")
         assert params["window"] == example.window
-        assert params.keys() <= {"by", "window", "tenant"}
+        terms = {field.name for field in fields(CostTerms)}
+        assert params.keys() <= {"by", "window", "tenant", *terms}
         # As it would come from the API.
         return model.model_validate(json.loads(answer.model_dump_json()))
 
@@ -86,6 +89,37 @@ def test_costs_for_people(command: Command) -> None:
     assert err.startswith("Cost by team, ")
     assert "Not counted yet" in err
     assert err.endswith(".\n\n"), "a blank line before the table"
+
+
+def test_costs_of_some_for_people(command: Command) -> None:
+    code, out, err = command(
+        "cost", "--by", "service", "--filter", 'service:"checkout-api"', "--idle", "shared", "--shared",
+        'service:"quote-api"', "--overhead", "0.001",
+    )  # fmt: skip
+
+    header, *lines = out.splitlines()
+
+    assert code == 0
+    assert "Idle (USD)  Shared (USD)  Total (USD)" in header
+    assert "System (USD)" not in header
+    assert [line.split()[0] for line in lines] == ["checkout-api", "system", "total"]
+    assert 'Of service:"checkout-api"; filtered away: 0.' in err
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--filter", 'team="a"'), "at character 5 (=): this has no meaning here"),
+        (("--shared", 'pod:"a"'), "there is no field pod; there are cluster, namespace,"),
+        (("--overhead", "a lot"), "'a lot' is no amount from 0 to 1,000,000"),
+        (("--overhead", "0.0000000001"), "nine decimals"),
+    ],
+)
+def test_wrong_terms_are_wrong_usage(command: Command, given: tuple[str, str], told: str) -> None:
+    code, out, err = command("cost", *given)
+
+    assert (code, out) == (2, "")
+    assert told in " ".join(err.split())
 
 
 def test_the_same_total_however_it_is_grouped(command: Command) -> None:

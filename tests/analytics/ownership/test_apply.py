@@ -80,7 +80,9 @@ def test_what_is_empty_is_not_said() -> None:
 
 
 def test_labels_are_asked_for_under_both_names_that_collectors_give_them() -> None:
-    asked = asked_of(ruleset_of([Rule(match=Match(labels={"a/b": ("x",)}), team="${attributes.unit}")]))
+    asked = asked_of(
+        ruleset_of([Rule(match=Match(labels={"a/b": ("x",)}), team="${attributes.unit}")]).columns()
+    )
     assert [(each.name, each.attributes) for each in asked] == [
         ("labels.a/b", ("k8s.pod.label.a/b", "k8s.pod.labels.a/b")), ("attributes.unit", ("unit",)),
     ]  # fmt: skip
