@@ -189,13 +189,74 @@ def test_metrics_of_requests_in_alibaba_functions(store: Store, rows: Rows) -> N
     assert [(row["starts"], row["errors"], row["cold_starts"]) for row in rows(ACTIVITY)] == [(3, 2, 2)]
 
 
+def test_requests_of_cloud_run(store: Store, rows: Rows) -> None:
+    """Whole entries of Cloud Logging, and as the Collector's googlecloudlogentry encoding takes them apart:
+    without a body, with the time at which the request began."""
+    slow, quick = (DATA / "cloud_run_request.jsonl").read_text("utf-8").splitlines()
+    began = f"{NOON:%Y-%m-%d}T12:00:01.018142Z"
+    store([slow.replace("2025-12-29T00:58:51.018142Z", began)], NOON_NS + 62 * SECOND_NS)
+    store([quick])
+    apart = {"http.request.server.duration": "0.0255", "http.response.status_code": "404"}
+    store([""], **apart, **{"log.record.uid": "apart"})
+    store([""], **(apart | {"http.request.server.duration": "2.5e-05"}), **{"log.record.uid": "tiny"})
+    store([""], **apart)
+    store(["hello"], **apart, **{"log.record.uid": "of the application"})
+
+    found = {row["invocation_id"]: told(row) for row in rows(INVOCATIONS)}
+
+    log, unknown = (1, "function_log"), (None, None, None, None, None, 0)
+    assert found == {
+        "6951d2870005ef93ee656b6e": (*log, 60369.159, *unknown, "error"),
+        "67da1935000dea14e3a00230": (*log, 783.137, *unknown, "error"),
+        "apart": (*log, 25.5, *unknown, "success"),
+        "tiny": (*log, 0.025, *unknown, "success"),
+    }
+    ended = rows(
+        "SELECT invocation_id AS id, toUnixTimestamp64Milli(ended_at) AS ended_ms FROM function_invocations"
+        " WHERE tenant = {tenant:String} AND (id = 'apart' OR id LIKE '6951%') ORDER BY id"
+    )
+    noon_ms = NOON_NS // 10**6
+    assert ended == [
+        {"id": "6951d2870005ef93ee656b6e", "ended_ms": noon_ms + 1018 + 60369},
+        {"id": "apart", "ended_ms": noon_ms + 25},
+    ]
+
+
+def test_reports_of_tencent_functions(store: Store, rows: Rows) -> None:
+    """Values as texts, as its log service has them, and as numbers; a line of a beginning tells of no run."""
+    fine, late, begun = (DATA / "tencent_report.jsonl").read_text("utf-8").splitlines()
+    began_ms = NOON_NS // 10**6 - 5000
+    store([begun, fine.replace("1640577239192", str(began_ms)), late])
+    store([late.replace("433", "430").replace("09c346d3", "failed")])
+    store([late.replace('"Report ', '"ERROR ').replace("09c346d3", "spoken")])
+
+    found = {row["invocation_id"][:2]: told(row) for row in rows(INVOCATIONS)}
+
+    log = (1, "function_log")
+    assert found == {
+        "a7": (*log, 23.0, None, None, 21.0, None, None, 0, "success"),
+        "09": (*log, 3000.0, None, None, 30.0, None, None, 0, "timeout"),
+        "fa": (*log, 3000.0, None, None, 30.0, None, None, 0, "error"),
+    }
+    ended = rows(
+        "SELECT toUnixTimestamp64Milli(ended_at) AS ended_ms FROM function_invocations"
+        " WHERE tenant = {tenant:String} AND invocation_id LIKE 'a7%'"
+    )
+    assert ended == [{"ended_ms": began_ms + 23}]
+    assert [(row["starts"], row["errors"]) for row in rows(ACTIVITY)] == [(3, 2)]
+
+
 def test_who_is_no_function_may_log_the_same(store: Store, rows: Rows) -> None:
     bodies = [
         line
-        for name in ("google_execution.log", "alibaba_request.jsonl")
+        for name in (
+            "google_execution.log", "alibaba_request.jsonl", "cloud_run_request.jsonl",
+            "tencent_report.jsonl",
+        )
         for line in (DATA / name).read_text("utf-8").splitlines()
-    ]
-    store(bodies, resource={"service.name": "shop"}, execution_id="x")
+    ]  # fmt: skip
+    took = {"http.request.server.duration": "0.1"}
+    store([*bodies, ""], resource={"service.name": "shop"}, execution_id="x", **took)
 
     assert rows(INVOCATIONS) == rows(ACTIVITY) == []
 
@@ -266,6 +327,13 @@ BROKEN = [
     '{"isColdStart":[],"resourceMode":{}',
     '{"isColdStart":true,"resourceMode":"","requestId":{},"operation":"InvokeFunction","durationMs":"x"}',
     '{"isColdStart":true,"resourceMode":"","requestId":"x","operation":"InvokeFunction","durationMs":-1}',
+    '{"SCF_RequestId":',
+    '{"SCF_RequestId":"x","SCF_Message":"Report ","SCF_StatusCode":"200"}',
+    '{"SCF_RequestId":"x","SCF_Message":["Report "],"SCF_Duration":"1","SCF_StatusCode":{}}',
+    '{"SCF_RequestId":"x","SCF_Message":"Report x","SCF_Duration":"1e9","SCF_MemUsage":"much"}',
+    '{"logName":"/logs/run.googleapis.com%2Frequests"',
+    '{"logName":"/logs/run.googleapis.com%2Frequests","insertId":"x","httpRequest":[],"timestamp":7}',
+    '{"logName":"/logs/run.googleapis.com%2Frequests","insertId":"x","httpRequest":{"latency":"soon"}}',
 ]
 
 
@@ -306,4 +374,18 @@ def test_no_text_breaks_an_insert(store: Store, text: str, event_name: str) -> N
     alibaba = '{"isColdStart":true,"resourceMode":"","operation":"InvokeFunction","requestId":"x",'
     bodies = [text, "REPORT RequestId: " + text, "Function execution took " + text]
     times = [f'"{key}":{text}' for key in ("durationMs", "invocationStartTimestamp", "memoryMB")]
-    store([*bodies, *(f"{alibaba}{time}}}" for time in times)], event_name=event_name, execution_id="x")
+    tencent = '{"SCF_RequestId":"x","SCF_Message":"Report x","SCF_Duration":1,'
+    told = [f'"{key}":{text}' for key in ("SCF_StartTime", "SCF_MemUsage", "SCF_StatusCode", "SCF_Duration")]
+    entry = '{"logName":"/logs/run.googleapis.com%2Frequests","insertId":"x",'
+    said = [
+        f'"timestamp":{text}',
+        f'"httpRequest":{text}',
+        f'"httpRequest":{{"latency":{text},"status":{text}}}',
+    ]
+    bodies += [
+        f"{begin}{each}}}"
+        for begin, many in ((alibaba, times), (tencent, told), (entry, said))
+        for each in many
+    ]
+    store(bodies, event_name=event_name, execution_id="x")
+    store([""], **{"http.request.server.duration": text or "0", "http.response.status_code": text})

@@ -1,5 +1,6 @@
 -- Log records that tell of a run of a function. Keeps nothing: what reads them is not even planned for an insert without any.
--- form: lambda_line, lambda_event, google_line, alibaba_request. told_id: of the run, by the record's attributes.
+-- form: lambda_line, lambda_event, google_line, cloud_run_request, alibaba_request, tencent_report. told_id, told_s, told_status: of the
+-- run, how many seconds it took and its HTTP status, by the record's attributes.
 CREATE TABLE IF NOT EXISTS function_report_lines
 (
     ${resource_columns},
@@ -7,6 +8,8 @@ CREATE TABLE IF NOT EXISTS function_report_lines
     source LowCardinality(String),
     form LowCardinality(String),
     told_id String,
+    told_s String,
+    told_status String,
     body String
 )
 ENGINE = Null

@@ -5,7 +5,7 @@ SELECT
     ${resource_names},
     time_ns,
     multiIf(
-        form IN ('lambda_line', 'google_line', 'alibaba_request'), 'function_log',
+        form NOT IN ('', 'lambda_event'), 'function_log',
         event_name = 'platform.report', 'function_telemetry',
         event_name = 'platform.runtimeDone', 'function_runtime',
         position(substring(body, 1, 80), '"type":"platform.report"') > 0, 'function_telemetry',
@@ -17,11 +17,17 @@ SELECT
             AND multiSearchAny(substring(body, 1, 80), ['"type":"platform.report"', '"type":"platform.runtimeDone"']), 'lambda_event',
         workload_kind != 'Function', '',
         startsWith(body, 'Function execution took '), 'google_line',
-        startsWith(body, '{') AND position(body, '"isColdStart"') > 0 AND position(body, '"resourceMode"') > 0, 'alibaba_request',
+        body = '' AND attributes['http.request.server.duration'] != '', 'cloud_run_request',
+        NOT startsWith(body, '{'), '',
+        position(body, '"isColdStart"') > 0 AND position(body, '"resourceMode"') > 0, 'alibaba_request',
+        position(body, '"SCF_RequestId"') > 0, 'tencent_report',
+        position(body, '/logs/run.googleapis.com%2Frequests"') > 0, 'cloud_run_request',
         '') AS form,
     arrayFirst(text -> text != '', [
         attributes['faas.invocation.id'], attributes['faas.invocation_id'], attributes['gcp.label.execution_id'],
-        attributes['execution_id']]) AS told_id,
+        attributes['execution_id'], attributes['log.record.uid']]) AS told_id,
+    attributes['http.request.server.duration'] AS told_s,
+    attributes['http.response.status_code'] AS told_status,
     body
 FROM known_records
 WHERE form != ''
