@@ -78,11 +78,18 @@ def _of_http(entry: Any) -> _Pairs:
         "request_id": request.request_id,
         "response_code": int(response.response_code.value),
         "response_code_details": response.response_code_details,
+        "grpc_status": _grpc_status(response),
         "bytes_received": int(request.request_body_bytes),
         "bytes_sent": int(response.response_body_bytes),
         **{f"http.request.header.{pair.key.lower()}": pair.value for pair in request.request_headers},
         **{f"http.response.header.{pair.key.lower()}": pair.value for pair in response.response_headers},
     }
+
+
+def _grpc_status(response: Any) -> str:
+    """In the trailers, or in the headers of an answer that is nothing else; both are told on request only."""
+    pairs = [*response.response_trailers, *response.response_headers]
+    return next((str(pair.value) for pair in pairs if pair.key.lower() == "grpc-status"), "")
 
 
 def _of_tcp(entry: Any) -> _Pairs:

@@ -69,7 +69,8 @@ _MESSAGES: Final = declare(
         },
         "Response": {
             "response_code": (1, "Number"), "response_body_bytes": (3, "uint64"),
-            "response_headers": (4, "[]Text"), "response_code_details": (6, "string"),
+            "response_headers": (4, "[]Text"), "response_trailers": (5, "[]Text"),
+            "response_code_details": (6, "string"),
         },
         "Connection": {"received_bytes": (1, "uint64"), "sent_bytes": (2, "uint64")},
         "HttpEntry": {

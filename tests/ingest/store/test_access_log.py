@@ -27,6 +27,7 @@ POD = {
     "k8s.namespace.name": "shop", "k8s.deployment.name": "reviews", "k8s.container.name": "istio-proxy",
     "service.name": "reviews",
 }  # fmt: skip
+TEXTS = ("envoy_default.log", "envoy_istio.log")
 Store = Callable[..., None]
 
 
@@ -64,7 +65,9 @@ def rows(session: Session, tenant: str) -> Callable[[str], list[dict[str, Any]]]
     return lambda sql: session.frame(sql, {"tenant": tenant}).to_dicts()
 
 
-FORMS = "SELECT form, sum(lines) AS lines FROM access_log_1h WHERE tenant = {tenant:String} GROUP BY form"
+FORMS = """\
+SELECT form, sum(lines) AS lines FROM access_log_1h WHERE tenant = {tenant:String} GROUP BY form ORDER BY form
+"""
 ACTIVITY = """\
 SELECT source, sum(starts) AS starts, sum(ends) AS ends, sum(errors) AS errors,
     toUInt64(sum(busy_ns)) AS busy_ns, sum(carried) AS carried, toString(min(second)) AS first,
@@ -129,6 +132,32 @@ def test_both_sidecars_of_one_request(store: Store, rows: Any) -> None:
     assert [tuple(row.values())[:5] for row in rows(EDGES)] == [
         ("destination", service, "shop", "mutual_tls", "4xx"), ("source", service, "foo", "", "4xx"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "method", "is_error"),
+    [
+        ("grpc_status", "Unavailable", "POST", True),
+        ("grpc_status", "DEADLINE_EXCEEDED", "POST", True),
+        ("grpc_status_number", "14", "POST", True),
+        ("grpc_status_number", 13, "POST", True),
+        ("grpc_status", "OK", "POST", False),
+        ("grpc_status", "NotFound", "POST", False),
+        ("grpc_status", "-", "POST", False),
+        ("grpc_status", "Unknown", "GET", False),  # an old Envoy, of what is not gRPC
+    ],
+)
+def test_errors_of_grpc(
+    store: Store, rows: Any, key: str, status: str | int, method: str, is_error: bool
+) -> None:
+    """Formats with the status as one key or, in text, one field more, as users add it."""
+    entry = {**json.loads(lines("envoy_json.log")[0]), key: status, "method": method}
+    texts = [line.replace('"GET', f'"{method}') for line in (lines(name)[0] for name in TEXTS)]
+    store([json.dumps(entry), *(f"{line} {status}" for line in texts)])
+
+    assert rows(FORMS) == [{"form": form, "lines": n} for form, n in (("json", 1), ("text", 2))]
+    assert rows(ACTIVITY)[0]["errors"] == (3 if is_error else 0)
+    assert [row["response_class"] for row in rows(EDGES)] == ["grpc_error" if is_error else "2xx"]
 
 
 def test_flags_and_connections(store: Store, rows: Any) -> None:

@@ -46,6 +46,24 @@ def test_an_entry_of_envoy_is_one_of_an_access_log(insert: Insert, session: Sess
     assert overhead == {"direction": "inbound", "requests": 1, "duration_ms": 12.5, "upstream_ms": 10.25}
 
 
+def test_the_status_of_grpc_is_in_the_trailers(insert: Insert, session: Session, tenant: str) -> None:
+    message = STREAM_MESSAGE()
+    for status, where in (("0", "trailers"), ("14", "trailers"), ("13", "headers"), ("5", "headers")):
+        entry = message.http_logs.log_entry.add()
+        entry.request.request_method = 3
+        entry.response.response_code.value = 200
+        getattr(entry.response, f"response_{where}").add(key="grpc-status", value=status)
+        entry.common_properties.start_time.seconds = int(time.time()) - 60
+        entry.common_properties.duration.nanos = 1
+    insert(Signal.LOGS, envoy.translate(message.SerializeToString(), **LIMITS).body, tenant=tenant)
+    found = session.frame(
+        "SELECT response_class, sum(requests_delta) AS requests FROM mesh_edges_1m"
+        " WHERE tenant = {tenant:String} GROUP BY response_class ORDER BY response_class",
+        {"tenant": tenant},
+    ).to_dicts()
+    assert [tuple(row.values()) for row in found] == [("2xx", 2), ("grpc_error", 2)]
+
+
 def test_a_report_of_lambda_is_a_run_of_a_function(insert: Insert, session: Session, tenant: str) -> None:
     events = json.loads((DATA / "lambda_telemetry.json").read_bytes())
     for event in events:

@@ -37,7 +37,7 @@ FROM
         told_by = 'destination' AS is_destination,
         arrayFirst(text -> text != '', [
             attributes['response_code'], attributes['status_code'], attributes['envoy_response_code_class']]) AS code,
-        attributes['grpc_response_status'] IN ('2', '4', '12', '13', '14', '15')
+        ${grpc_error(attributes['grpc_response_status'])}
             OR (attributes['grpc_status'] != '' AND attributes['classification'] = 'failure') AS is_grpc_error
     SELECT
         tenant,

@@ -2,6 +2,7 @@
 -- form: text (Envoy's or Istio's default), json (Istio's keys), attributes (the same keys, parsed before or from Envoy's gRPC
 -- service), unknown (an access log that could not be read), other (no access log, or a format of one's own). Only the first three
 -- have the columns below. direction: inbound to the workload, outbound from it, or waypoint: to another one.
+-- is_grpc_error: answered with 2xx, and a gRPC status that is a server's fault.
 -- upstream_ms: what Envoy waited for the one it asked, NULL if it did not say; duration_ms: all of it.
 CREATE TABLE IF NOT EXISTS access_log_entries
 (
@@ -14,6 +15,7 @@ CREATE TABLE IF NOT EXISTS access_log_entries
     is_http Bool,
     is_probe Bool,
     response_code UInt16,
+    is_grpc_error Bool,
     response_flags LowCardinality(String),
     request_bytes Float64,
     response_bytes Float64,

@@ -1,4 +1,5 @@
 -- The time of an entry is its own, unless it lies further than a week before the record or after it: then it is not believed.
+-- gRPC is always POST; old versions of Envoy write a status for other requests, too.
 -- The service asked for is named by Istio's cluster (outbound|80||HOST) or, at the callee, by the name the caller's proxy asked for
 -- over mTLS (outbound_.80_._.HOST). The name of a cluster for statistics, which some logs say instead, ends with a semicolon since
 -- Istio 1.23.
@@ -16,6 +17,8 @@ SELECT
     entry['method'] NOT IN ('', '-') AS is_http,
     startsWith(entry['user_agent'], 'kube-probe') AS is_probe,
     toUInt16OrZero(entry['response_code']) AS response_code,
+    response_code BETWEEN 200 AND 299 AND entry['method'] = 'POST'
+        AND ${grpc_error(grpc_status)} AS is_grpc_error,
     if(entry['response_flags'] = '-', '', entry['response_flags']) AS response_flags,
     ${quantity(entry['bytes_received'])} AS request_bytes,
     ${quantity(entry['bytes_sent'])} AS response_bytes,
@@ -39,6 +42,7 @@ FROM
         *,
         trim(TRAILING ';' FROM entry['upstream_cluster']) AS cluster_asked,
         entry['requested_server_name'] AS server_name,
+        if(entry['grpc_status'] != '', entry['grpc_status'], entry['grpc_status_number']) AS grpc_status,
         intDiv(time_ns, 1000000)::Int64 AS record_ms,
         if(entry['start_time'] = '', record_ms,
             ifNull(toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull(entry['start_time'], 3, 'UTC')), 0)) AS said_ms,

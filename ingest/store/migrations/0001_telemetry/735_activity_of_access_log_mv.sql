@@ -23,7 +23,7 @@ FROM
         start_ns % 1000000000 AS start_offset_ns,
         end_ns % 1000000000 AS end_offset_ns,
         end_ns - start_ns AS busy,
-        response_code >= 500 AS is_error,
+        response_code >= 500 OR is_grpc_error AS is_error,
         arrayJoin(arrayConcat(
             [(${seconds(start_ns)}, 'start'::Enum8('start' = 1, 'end' = 2, 'carried' = 3)), (${seconds(end_ns)}, 'end')],
             arrayMap(

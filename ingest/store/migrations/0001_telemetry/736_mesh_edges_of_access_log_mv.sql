@@ -28,7 +28,10 @@ FROM
         asked_service AS destination_service,
         '' AS destination_zone,
         if(is_http, 'http', 'tcp') AS protocol,
-        if(response_code BETWEEN 100 AND 599, concat(toString(intDiv(response_code, 100)), 'xx'), '') AS response_class,
+        multiIf(
+            is_grpc_error, 'grpc_error',
+            response_code BETWEEN 100 AND 599, concat(toString(intDiv(response_code, 100)), 'xx'),
+            '') AS response_class,
         response_flags,
         security,
         end_ns,
