@@ -5,16 +5,24 @@ The trap: as in `analytics.answers`, `now` is given, so that an answer can be re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
 import polars as pl
 
 from analytics.documents import Span
-from analytics.mesh_documents import MeshEdge, MeshEdgesAnswer, MeshOverheadAnswer, ProxyOverhead
-from analytics.mesh_edges import EDGE, counted_once, edges
+from analytics.mesh_documents import (
+    MeshEdge,
+    MeshEdgesAnswer,
+    MeshOverheadAnswer,
+    ProxyOverhead,
+    ZonePair,
+    ZoneSplit,
+)
+from analytics.mesh_edges import EDGE, ZONE_MEASURES, counted_once, edges, zone_pairs
 from analytics.mesh_overhead import overheads
+from analytics.mesh_zones import Places, zoned
 from analytics.queries import Session, read_range
 from analytics.samples import days
 from analytics.window import Window, parse_window
@@ -26,11 +34,28 @@ def mesh_edges_answer(
 ) -> MeshEdgesAnswer:
     """Who called whom in the window. Raises WindowError, and what the session raises."""
     span = parse_window(window, now)
-    told = pl.concat(read_range(session, "mesh_edges", tenant, day.start, day.end) for day in days(span))
-    found = edges(counted_once(told)).filter(pl.any_horizontal(pl.col("requests", "connections") > 0))
+    told = pl.concat(_told(session, tenant, day) for day in days(span))
+    counted_rows = counted_once(told)
+    found = edges(counted_rows).filter(pl.any_horizontal(pl.col(ZONE_MEASURES) > 0))
     return MeshEdgesAnswer(
-        **about(span, zone, _edge_notes(found)), rows=tuple(_edge(row) for row in found.to_dicts())
+        **about(span, zone, _edge_notes(found)),
+        rows=tuple(_edge(row) for row in found.to_dicts()),
+        zones=tuple(ZonePair(**row) for row in zone_pairs(counted_rows).to_dicts()),
     )
+
+
+def _told(session: Session, tenant: str, day: Window) -> pl.DataFrame:
+    """What was told on a day, with the zones of both ends. Nothing more is read where no mesh is heard."""
+    told = read_range(session, "mesh_edges", tenant, day.start, day.end)
+    if told.is_empty():
+        return told.drop("instance", "peer_address")
+    places = Places(
+        *(
+            read_range(session, query, tenant, day.start, day.end)
+            for query in ("mesh_proxies", "pod_places", "node_zones")
+        )
+    )
+    return zoned(told, places)
 
 
 def mesh_overhead_answer(
@@ -66,10 +91,30 @@ def _edge(row: Mapping[str, Any]) -> MeshEdge:
         mutual_tls_share=_ratio(row["mutual_tls"], row["known_security"]),
         response_classes=_counts(row["classes"]),
         response_flags=_counts(row["flags"]),
-        zones=tuple(row["zones"]),
+        within_zone=_split(pair for pair in row["zones"] if _is_known(pair) and not _crosses(pair)),
+        across_zones=_split(pair for pair in row["zones"] if _is_known(pair) and _crosses(pair)),
+        unknown_zones=_split(pair for pair in row["zones"] if not _is_known(pair)),
+        zones=tuple(ZonePair(**pair) for pair in row["zones"]),
         told_by=tuple(row["told_by"]),
         origins=tuple(row["origins"]),
         proxies=tuple(row["proxies"]),
+    )
+
+
+def _is_known(pair: Mapping[str, Any]) -> bool:
+    return bool(pair["source_zone"] and pair["destination_zone"])
+
+
+def _crosses(pair: Mapping[str, Any]) -> bool:
+    return bool(pair["source_zone"] != pair["destination_zone"])
+
+
+def _split(pairs: Iterable[Mapping[str, Any]]) -> ZoneSplit:
+    kept = list(pairs)
+    return ZoneSplit(
+        requests=sum(pair["requests"] for pair in kept),
+        bytes=sum(pair["request_bytes"] + pair["response_bytes"] for pair in kept),
+        connections=sum(pair["connections"] for pair in kept),
     )
 
 
@@ -100,6 +145,11 @@ def _edge_notes(found: pl.DataFrame) -> Iterator[str]:
     blind = len(found.filter((pl.col("requests") == 0) & pl.col("proxies").list.contains("ztunnel")))
     if blind:
         yield f"Edges that only ztunnels tell ({blind}) have connections and bytes, and no requests."
+    pairs = [pair for row in found["zones"] for pair in row]
+    unknown = _split(pair for pair in pairs if not _is_known(pair)).bytes
+    if unknown and any(map(_is_known, pairs)):
+        share = unknown / _split(pairs).bytes
+        yield f"Of {share:.1%} of the bytes it is not known between which zones they went."
     if "polaris" in found["mesh"]:
         yield "Requests that Polaris tells are estimated: it says how many there were in the last 30 s."
 

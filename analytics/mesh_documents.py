@@ -10,6 +10,25 @@ from pydantic import Field
 from analytics.documents import Document, Telling
 
 
+class ZonePair(Document):
+    """What went from one zone to another and back."""
+
+    source_zone: str = Field(description="Of the one who called; empty: not known.")
+    destination_zone: str
+    requests: float
+    request_bytes: float = Field(description="From the source to the destination.")
+    response_bytes: float
+    connections: float
+
+
+class ZoneSplit(Document):
+    """A part of an edge: bytes count both ways."""
+
+    requests: float
+    bytes: float
+    connections: float
+
+
 class MeshEdge(Document):
     """Who called whom in the window, every call counted once."""
 
@@ -37,7 +56,10 @@ class MeshEdge(Document):
     response_flags: dict[str, float] = Field(
         description="Calls by Envoy's response flags; those without are not here."
     )
-    zones: tuple[str, ...] = Field(description="Pairs source>destination, where zones are known.")
+    within_zone: ZoneSplit = Field(description="What stayed in one zone.")
+    across_zones: ZoneSplit = Field(description="What went from one zone to another.")
+    unknown_zones: ZoneSplit = Field(description="That of which the zone of an end is not known.")
+    zones: tuple[ZonePair, ...] = Field(description="The same by pair of zones: they add up to the edge.")
     told_by: tuple[str, ...] = Field(description="Whose count it is: source, destination, waypoint.")
     origins: tuple[str, ...] = Field(description="What it was made from: metrics, access_log.")
     proxies: tuple[str, ...] = Field(description="sidecar, waypoint or ztunnel (connections and bytes only).")
@@ -46,6 +68,7 @@ class MeshEdge(Document):
 class MeshEdgesAnswer(Telling):
     """Who calls whom, the busiest first."""
 
+    zones: tuple[ZonePair, ...] = Field(description="Of all edges, the most bytes first.")
     rows: tuple[MeshEdge, ...]
 
 

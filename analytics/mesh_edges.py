@@ -26,7 +26,10 @@ SCHEMA: Final[dict[str, type[pl.DataType] | pl.DataType]] = {
     "hour": pl.Datetime("us", "UTC"),
     **dict.fromkeys(MEASURES, pl.Float64),
 }
-"""Of a frame of `mesh_edges.sql`: an edge as one proxy told it, and hour."""
+"""Of a frame of `mesh_edges.sql`: an edge as one proxy told it, and hour. (It also has `instance` and
+`peer_address`, by which `mesh_zones` finds the zones.)"""
+ZONES: Final = ("source_zone", "destination_zone")
+ZONE_MEASURES: Final = ("requests", "request_bytes", "response_bytes", "connections")
 REPORTERS: Final = ("destination", "waypoint", "source")
 """Whose count is taken, the first one that there is: the destination saw what arrived."""
 UNKNOWN: Final = ("", "unknown")
@@ -98,13 +101,13 @@ def edges(counted: pl.DataFrame) -> pl.DataFrame:
     """One row an edge (EDGE): MEASURES added up over hours and answers, and what they are made of.
 
     Adds `errors` (ERRORS), `mutual_tls_requests` and `known_security` (calls, else connections, of which that
-    is known), `told_by` (reporters), `origins`, `proxies`, `zones` (pairs `source>destination`) and
-    `classes`, `flags` (structs `name, requests`). The busiest first.
+    is known), `told_by` (reporters), `origins`, `proxies`, `zones` (structs of ZONES, empty where not known,
+    with ZONE_MEASURES, which add up to the edge's) and `classes`, `flags` (structs `name, requests`). The
+    busiest first.
     """
     calls = pl.when(pl.col("requests") > 0).then("requests").otherwise("connections")
     security = pl.col("security")
-    zones = pl.concat_str("source_zone", "destination_zone", separator=">")
-    whole = counted.with_columns(_calls=calls, _zones=zones).group_by(EDGE).agg(
+    whole = counted.with_columns(_calls=calls).group_by(EDGE).agg(
         pl.col(MEASURES).sum(),
         errors=pl.col("requests").filter(pl.col("response_class").is_in(ERRORS)).sum(),
         mutual_tls=pl.col("_calls").filter(security == "mutual_tls").sum(),
@@ -112,11 +115,11 @@ def edges(counted: pl.DataFrame) -> pl.DataFrame:
         told_by=pl.col("reporter").unique().sort(),
         origins=pl.col("origin").unique().sort(),
         proxies=pl.col("proxy").filter(pl.col("proxy") != "").unique().sort(),
-        zones=pl.col("_zones").filter(pl.col("_zones") != ">").unique().sort(),
     )  # fmt: skip
     return (
         whole.join(_by(counted, "response_class", "classes"), on=EDGE, how="left", nulls_equal=True)
         .join(_by(counted, "response_flags", "flags"), on=EDGE, how="left", nulls_equal=True)
+        .join(_by_zones(counted), on=EDGE, how="left", nulls_equal=True)
         .sort("requests", "connections", *EDGE, descending=[True, True, *[False] * len(EDGE)])
     )
 
@@ -130,3 +133,19 @@ def _by(counted: pl.DataFrame, name: str, title: str) -> pl.DataFrame:
     )
     pair = pl.struct(name=pl.col(name), calls=pl.col("calls"))
     return parts.group_by(EDGE).agg(pair.alias(title))
+
+
+def _by_zones(counted: pl.DataFrame) -> pl.DataFrame:
+    pair = pl.struct(*ZONES, *ZONE_MEASURES)
+    return zone_pairs(counted, *EDGE).group_by(EDGE, maintain_order=True).agg(pair.alias("zones"))
+
+
+def zone_pairs(counted: pl.DataFrame, *by: str) -> pl.DataFrame:
+    """ZONE_MEASURES by `by` and pair of ZONES, those with most bytes first; without pairs of nothing."""
+    size = pl.col("request_bytes") + pl.col("response_bytes")
+    return (
+        counted.group_by(*by, *ZONES)
+        .agg(pl.col(ZONE_MEASURES).sum())
+        .filter(pl.any_horizontal(pl.col(ZONE_MEASURES) > 0))
+        .sort(size, *ZONES, descending=[True, False, False])
+    )

@@ -1,4 +1,4 @@
--- One row per edge, as one proxy or log told it, and hour in which it was heard: what its counters grew by, and what came as growth.
+-- One row per edge, as one proxy (instance) or its log told it, and hour in which it was heard: what its counters grew by, and what came as growth.
 -- A counter that fell has begun again. One that appears while its proxy is read began at nought: older counters of that proxy are
 -- heard before and after; if they are not, all got new labels, or the proxy is new, and its first value says nothing.
 -- Names come in at the end: until then a counter is its number. Ask by the day, since what is read is held in memory.
@@ -55,6 +55,7 @@ WITH
     )
 SELECT
     ${mesh_edge_names},
+    instance,
     hour,
     sum(counted.requests) AS requests,
     sum(counted.request_bytes) AS request_bytes,
@@ -79,6 +80,7 @@ INNER JOIN
 (
     SELECT
         ${mesh_edge_names},
+        instance,
         counter
     FROM mesh_edges_1m
     WHERE ${mesh_edges_read}
@@ -86,4 +88,5 @@ INNER JOIN
 ) AS edge USING (counter)
 GROUP BY
     ${mesh_edge_names},
+    instance,
     hour

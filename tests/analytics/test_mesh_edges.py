@@ -42,9 +42,9 @@ def found(session: Session, telemetry: Any, tenant: str) -> Callable[[], list[di
 
     def read() -> list[dict[str, Any]]:
         telemetry.store()
-        told = read_range(session, "mesh_edges", tenant, START, START + HOUR)
+        told = read_range(session, "mesh_edges", tenant, START, START + HOUR).drop("instance", "peer_address")
         return [
-            {key: value for key, value in row.items() if value}
+            {key: value for key, value in row.items() if value and key != "zones"}
             for row in edges(counted_once(told)).to_dicts()
         ]
 

@@ -15,4 +15,5 @@ tenant,
     protocol,
     response_class,
     response_flags,
-    security
+    security,
+    peer_address

@@ -2,6 +2,7 @@
 -- Linkerd calls a failure.
 -- A proxy's own side is told by its labels (deployment, namespace), by its resource, or by its pod's name without what a
 -- ReplicaSet adds to it; the other one by what the mesh says.
+-- Zones: Linkerd's dst_zone, and ztunnel's labels (sidecars have them if they are told to add them).
 -- Left out: metrics of the same name without a mesh's labels; what an Istio sidecar's Envoy counts beside Istio (clusters with a
 -- |); Envoy's and Linkerd's own administration; of Linkerd's connections those between a proxy and its own application.
 CREATE MATERIALIZED VIEW IF NOT EXISTS mesh_edges_1m_mv TO mesh_edges_1m AS
@@ -21,7 +22,8 @@ SELECT
     sumIf(value, measure = 'connections' AND is_delta) AS connections_delta,
     sumIf(value, measure = 'duration_ms' AND is_delta) AS duration_ms_delta,
     sumIf(value, measure = 'per_30s') AS per_30s_sum,
-    countIf(measure = 'per_30s') AS per_30s_samples
+    countIf(measure = 'per_30s') AS per_30s_samples,
+    ${mesh_proxy}
 FROM
 (
     WITH
@@ -53,7 +55,7 @@ FROM
             is_destination, '', own_namespace) AS source_namespace,
         multiIf(mesh = 'istio', attributes['source_workload'], mesh = 'polaris', attributes['caller_service'],
             is_destination, '', own_workload) AS source_workload,
-        '' AS source_zone,
+        if(mesh = 'istio' AND attributes['source_zone'] != 'unknown', attributes['source_zone'], '') AS source_zone,
         multiIf(mesh = 'istio', attributes['destination_cluster'], is_destination, cluster, '') AS destination_cluster,
         multiIf(mesh = 'istio', attributes['destination_workload_namespace'], mesh = 'polaris', attributes['callee_namespace'],
             is_destination, own_namespace, attributes['dst_namespace']) AS destination_namespace,
@@ -63,7 +65,8 @@ FROM
         multiIf(mesh = 'istio', attributes['destination_service'], mesh = 'polaris', attributes['callee_service'],
             mesh = 'envoy', attributes['envoy_cluster_name'], is_destination, '', attributes['dst_service'])
             AS destination_service,
-        attributes['dst_zone'] AS destination_zone,
+        multiIf(mesh != 'istio', attributes['dst_zone'], attributes['destination_zone'] = 'unknown', '',
+            attributes['destination_zone']) AS destination_zone,
         attributes['request_protocol'] AS protocol,
         multiIf(
             is_grpc_error AND startsWith(code, '2'), 'grpc_error',
@@ -72,6 +75,13 @@ FROM
         if(attributes['response_flags'] = '-', '', attributes['response_flags']) AS response_flags,
         multiIf(attributes['connection_security_policy'] IN ('mutual_tls', 'none'), attributes['connection_security_policy'],
             mesh != 'linkerd' OR attributes['tls'] = '', '', attributes['tls'] = 'true', 'mutual_tls', 'none') AS security,
+        '' AS peer_address,
+        if(attributes['cluster'] != '', attributes['cluster'], cluster) AS proxy_cluster,
+        own_namespace AS proxy_namespace,
+        own_pod AS proxy_pod,
+        if(attributes['node'] != '', attributes['node'], node) AS proxy_node,
+        attribute('cloud.availability_zone') AS proxy_zone,
+        attribute('k8s.pod.ip') AS proxy_address,
         sipHash64(attribute('service.instance.id'), own_namespace, own_pod) AS instance,
         arraySort(arrayFilter(
             pair -> pair.1 NOT IN ('replica', 'prometheus', 'prometheus_replica', '__replica__', 'receive_replica'),
@@ -97,7 +107,7 @@ FROM
         mesh = 'polaris', attributes['callee_service'] != '',
         startsWith(name, 'tcp_'), (attributes['direction'], attributes['peer']) IN (('inbound', 'src'), ('outbound', 'dst')),
         attributes['direction'] IN ('inbound', 'outbound') AND attributes['target_port'] != '4191')
-)
+) AS told
 GROUP BY
     ${mesh_edge_names},
     instance,

@@ -3,6 +3,7 @@
 -- service), unknown (an access log that could not be read), other (no access log, or a format of one's own). Only the first three
 -- have the columns below. direction: inbound to the workload, outbound from it, or waypoint: to another one.
 -- is_grpc_error: answered with 2xx, and a gRPC status that is a server's fault.
+-- own_address, peer_address: of the workload's pod and of the other end, if they are private; own_address of inbound ones only.
 -- upstream_ms: what Envoy waited for the one it asked, NULL if it did not say; duration_ms: all of it.
 CREATE TABLE IF NOT EXISTS access_log_entries
 (
@@ -23,6 +24,8 @@ CREATE TABLE IF NOT EXISTS access_log_entries
     upstream_ms Nullable(Float64),
     is_istio Bool,
     asked_service LowCardinality(String),
-    security LowCardinality(String)
+    security LowCardinality(String),
+    own_address LowCardinality(String),
+    peer_address LowCardinality(String)
 )
 ENGINE = Null

@@ -35,7 +35,9 @@ SELECT
         direction != 'inbound' OR NOT startsWith(cluster_asked, 'inbound'), '',
         startsWith(server_name, 'outbound_.'), 'mutual_tls',
         server_name IN ('', '-'), 'none',
-        '') AS security
+        '') AS security,
+    if(direction = 'inbound', ${private_address(own_end)}, '') AS own_address,
+    ${private_address(other_end)} AS peer_address
 FROM
 (
     SELECT
@@ -43,6 +45,11 @@ FROM
         trim(TRAILING ';' FROM entry['upstream_cluster']) AS cluster_asked,
         entry['requested_server_name'] AS server_name,
         if(entry['grpc_status'] != '', entry['grpc_status'], entry['grpc_status_number']) AS grpc_status,
+        entry['downstream_local_address'] AS own_end,
+        multiIf(
+            startsWith(cluster_asked, 'outbound|') OR startsWith(cluster_asked, 'inbound-vip|'), entry['upstream_host'],
+            entry['downstream_direct_remote_address'] != '', entry['downstream_direct_remote_address'],
+            entry['downstream_remote_address']) AS other_end,
         intDiv(time_ns, 1000000)::Int64 AS record_ms,
         if(entry['start_time'] = '', record_ms,
             ifNull(toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull(entry['start_time'], 3, 'UTC')), 0)) AS said_ms,

@@ -3,15 +3,18 @@
 CREATE MATERIALIZED VIEW IF NOT EXISTS mesh_edges_of_access_log_mv TO mesh_edges_1m AS
 SELECT
     ${mesh_edge_names},
-    sipHash64(${mesh_edge_names}) AS counter,
+    instance,
+    sipHash64(${mesh_edge_names}, instance) AS counter,
     toDateTime(intDiv(${seconds(end_ns)}, 60) * 60, 'UTC') AS minute,
     toFloat64(countIf(is_http)) AS requests_delta,
     sum(request_bytes) AS request_bytes_delta,
     sum(response_bytes) AS response_bytes_delta,
     toFloat64(countIf(NOT is_http)) AS connections_delta,
-    sumIf(duration_ms, is_http) AS duration_ms_delta
+    sumIf(duration_ms, is_http) AS duration_ms_delta,
+    ${mesh_proxy}
 FROM
 (
+    WITH ${in_resource(resource_json)}
     SELECT
         tenant,
         if(is_istio, 'istio', 'envoy') AS mesh,
@@ -34,6 +37,14 @@ FROM
             '') AS response_class,
         response_flags,
         security,
+        peer_address,
+        sipHash64(attribute('service.instance.id'), namespace, pod) AS instance,
+        cluster AS proxy_cluster,
+        namespace AS proxy_namespace,
+        pod AS proxy_pod,
+        node AS proxy_node,
+        attribute('cloud.availability_zone') AS proxy_zone,
+        if(attribute('k8s.pod.ip') != '', attribute('k8s.pod.ip'), own_address) AS proxy_address,
         end_ns,
         is_http,
         request_bytes,
@@ -41,7 +52,8 @@ FROM
         duration_ms
     FROM access_log_entries
     WHERE form IN ('text', 'json', 'attributes') AND NOT is_probe
-)
+) AS told
 GROUP BY
     ${mesh_edge_names},
+    instance,
     minute
