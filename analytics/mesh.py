@@ -20,7 +20,7 @@ from analytics.mesh_documents import (
     ZonePair,
     ZoneSplit,
 )
-from analytics.mesh_edges import EDGE, ZONE_MEASURES, counted_once, edges, zone_pairs
+from analytics.mesh_edges import EDGE, SCHEMA, ZONE_MEASURES, counted_once, edges, zone_pairs
 from analytics.mesh_overhead import overheads
 from analytics.mesh_zones import Places, zoned
 from analytics.queries import Session, read_range
@@ -34,7 +34,7 @@ def mesh_edges_answer(
 ) -> MeshEdgesAnswer:
     """Who called whom in the window. Raises WindowError, and what the session raises."""
     span = parse_window(window, now)
-    told = pl.concat(_told(session, tenant, day) for day in days(span))
+    told = pl.concat(told_edges(session, tenant, day) for day in days(span))
     counted_rows = counted_once(told)
     found = edges(counted_rows).filter(pl.any_horizontal(pl.col(ZONE_MEASURES) > 0))
     return MeshEdgesAnswer(
@@ -44,11 +44,12 @@ def mesh_edges_answer(
     )
 
 
-def _told(session: Session, tenant: str, day: Window) -> pl.DataFrame:
-    """What was told on a day, with the zones of both ends. Nothing more is read where no mesh is heard."""
+def told_edges(session: Session, tenant: str, day: Window) -> pl.DataFrame:
+    """What was told on a day or a part of it (`mesh_edges.SCHEMA`), with the zones of both ends. Nothing more
+    is read where no mesh is heard. Raises what the session raises."""
     told = read_range(session, "mesh_edges", tenant, day.start, day.end)
     if told.is_empty():
-        return told.drop("instance", "peer_address")
+        return pl.DataFrame(schema=SCHEMA)
     places = Places(
         *(
             read_range(session, query, tenant, day.start, day.end)

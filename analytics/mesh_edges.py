@@ -16,6 +16,7 @@ NAMES: Final = (
     "source_zone",
     "destination_cluster", "destination_namespace", "destination_workload", "destination_service",
     "destination_zone", "protocol", "response_class", "response_flags", "security",
+    "proxy_cluster", "proxy_pod", "peer_cluster",
 )  # fmt: skip
 MEASURES: Final = ("requests", "request_bytes", "response_bytes", "connections", "duration_ms")
 SOURCE: Final = ("source_cluster", "source_namespace", "source_workload")
@@ -26,8 +27,9 @@ SCHEMA: Final[dict[str, type[pl.DataType] | pl.DataType]] = {
     "hour": pl.Datetime("us", "UTC"),
     **dict.fromkeys(MEASURES, pl.Float64),
 }
-"""Of a frame of `mesh_edges.sql`: an edge as one proxy told it, and hour. (It also has `instance` and
-`peer_address`, by which `mesh_zones` finds the zones.)"""
+"""Of a frame of edges as proxies told them, by hour (`mesh_zones.zoned`). Beside what `mesh_edges.sql` says,
+where the proxy is that tells (`proxy_pod`: namespace and name), and the cluster in which the other end of the
+call was found, each empty where it is not known."""
 ZONES: Final = ("source_zone", "destination_zone")
 ZONE_MEASURES: Final = ("requests", "request_bytes", "response_bytes", "connections")
 REPORTERS: Final = ("destination", "waypoint", "source")
@@ -48,21 +50,33 @@ def counted_once(told: pl.DataFrame) -> pl.DataFrame:
 
 
 def _without_doubled_logs(told: pl.DataFrame) -> pl.DataFrame:
-    """A workload is known by its cluster, too, unless one of the two does not say it, or it is Istio that
-    does, which has names of its own for clusters.
+    """A log and metrics are of one workload, too, if one of them does not say its cluster, if Istio's own
+    name of the cluster is the other's, or if a pod of that name tells both.
     """
     at_destination = pl.col("reporter") != "source"
-    own = ("cluster", "namespace", "workload")
+    own = ["_namespace", "_workload"]
     rows = told.with_columns(
-        pl.when(at_destination).then(f"destination_{name}").otherwise(f"source_{name}").alias(f"_{name}")
-        for name in own
-    ).with_columns(_cluster=pl.when(pl.col("mesh") == "istio").then(pl.lit("")).otherwise("_cluster"))
+        pl.when(at_destination).then(f"destination{name}").otherwise(f"source{name}").alias(name)
+        for name in ("_cluster", *own)
+    )
     by_metrics = pl.col("origin") == "metrics"
-    told_here = by_metrics.any().over("_cluster", "_namespace", "_workload", "hour")
-    told_somewhere = by_metrics.any().over("_namespace", "_workload", "hour")
-    told_nowhere = (by_metrics & (pl.col("_cluster") == "")).any().over("_namespace", "_workload", "hour")
-    doubled = told_here | told_nowhere | ((pl.col("_cluster") == "") & told_somewhere)
-    return rows.filter(by_metrics | ~doubled).drop(f"_{name}" for name in own)
+    measured = (
+        rows.filter(by_metrics)
+        .group_by(*own, "hour")
+        .agg(
+            _clusters=pl.concat([pl.col("proxy_cluster"), pl.col("_cluster")]).unique(),
+            _nameless=(pl.col("proxy_cluster") == "").any(),
+            _pods=pl.col("proxy_pod").filter(pl.col("proxy_pod") != "").unique(),
+        )
+    )
+    cluster = pl.col("proxy_cluster")
+    same = pl.col("_clusters").list.contains(cluster) | pl.col("_pods").list.contains(pl.col("proxy_pod"))
+    doubled = (pl.col("_nameless") | (cluster == "") | same).fill_null(value=False)
+    return (
+        rows.join(measured, on=[*own, "hour"], how="left")
+        .filter(by_metrics | ~(pl.col("_clusters").is_not_null() & doubled))
+        .select(told.columns)
+    )
 
 
 def _best_reporter(told: pl.DataFrame) -> pl.DataFrame:
@@ -79,7 +93,8 @@ def _best_reporter(told: pl.DataFrame) -> pl.DataFrame:
 
 def _known_callers(told: pl.DataFrame) -> pl.DataFrame:
     """A callee's log says which service was asked for, so that is what its callers are looked for by; that a
-    call came without mTLS is said by the callee only, and it then came from outside the mesh.
+    call came without mTLS is said by the callee only, and it then came from outside the mesh. Callers of
+    another cluster are none of its own if all whom they reached were found in theirs.
     """
     named = ~pl.col("source_workload").is_in(UNKNOWN)
     nameless = pl.col("destination_workload").is_in(UNKNOWN)
@@ -90,10 +105,22 @@ def _known_callers(told: pl.DataFrame) -> pl.DataFrame:
         to=pl.when(is_log | nameless).then("destination_service").otherwise(workload),
         over=pl.when(is_log).then(pl.col("security") == "none").otherwise(pl.col("security") == "mutual_tls"),
     )
-    told_by_caller = (pl.col("named") & (pl.col("reporter") == "source")).any()
+    asked = ["mesh", "origin", "to", "over", "hour"]
+    cluster = pl.col("proxy_cluster")
+    callers = (
+        rows.filter(pl.col("named") & (pl.col("reporter") == "source"))
+        .group_by(asked)
+        .agg(
+            _clusters=cluster.unique(),
+            _anywhere=((cluster == "") | (pl.col("peer_cluster") != cluster)).any(),
+        )
+    )
+    told_by_caller = pl.col("_anywhere") | (cluster == "") | pl.col("_clusters").list.contains(cluster)
     blind = ~pl.col("named") & (pl.col("reporter") != "source") & ((pl.col("mesh") != "istio") | is_log)
-    return rows.filter(~blind | ~told_by_caller.over("mesh", "origin", "to", "over", "hour")).drop(
-        "named", "to", "over"
+    return (
+        rows.join(callers, on=asked, how="left")
+        .filter(~blind | ~(pl.col("_clusters").is_not_null() & told_by_caller.fill_null(value=False)))
+        .select(told.columns)
     )
 
 

@@ -1,4 +1,5 @@
-"""In which zones the ends of edges are: what the mesh says, else what the inventory knows of pods and nodes.
+"""Where the ends of edges are, and in which zones: what the mesh says, else what the inventory knows of pods
+and nodes.
 
 `analytics.mesh` reads and puts together; these are functions from frames to frames. A zone is taken only if
 all that is known of that hour says one and the same; else it stays empty, and the traffic is nobody's. The
@@ -13,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from analytics.mesh_edges import UNKNOWN
+from analytics.mesh_edges import SCHEMA, UNKNOWN
 
 HOUR: Final = pl.Datetime("us", "UTC")
 _TEXTS: Final = ("cluster", "namespace", "pod", "node")
@@ -41,8 +42,8 @@ class Places:
 
 
 def zoned(told: pl.DataFrame, places: Places) -> pl.DataFrame:
-    """The rows (`mesh_edges.SCHEMA`, with `instance` and `peer_address`) with `source_zone` and
-    `destination_zone` where these are known; without those two columns.
+    """The rows of `mesh_edges.sql` as rows of `mesh_edges.SCHEMA`: with `source_zone` and `destination_zone`
+    where these are known, and the cluster and pod of the proxy.
 
     First what the mesh says of the end; of the proxy's own end, the zone of its pod's node, or that it says
     itself; of the other end, the zone of the pod that had its address; at last, of either, the one zone in
@@ -59,7 +60,13 @@ def zoned(told: pl.DataFrame, places: Places) -> pl.DataFrame:
             right_on=["cluster", "address", "hour"],
             how="left",
         )
-        .with_columns(_cluster_of("source"), _cluster_of("destination"))
+        .with_columns(
+            _cluster_of("source"),
+            _cluster_of("destination"),
+            pl.col("proxy_pod").fill_null(""),
+            pl.col("peer_cluster").fill_null(""),
+            proxy_cluster=pl.col("home").fill_null(""),
+        )
     )
     workloads = _workloads(pods)
     for end, own in (("source", "source"), ("destination", "destination")):
@@ -78,7 +85,7 @@ def zoned(told: pl.DataFrame, places: Places) -> pl.DataFrame:
                 pl.lit(""),
             ).alias(f"{end}_zone")
         ).drop("_by_workload")  # fmt: skip
-    return rows.select(column for column in told.columns if column not in ("instance", "peer_address"))
+    return rows.select(list(SCHEMA))
 
 
 def _peers_of(end: str) -> tuple[str, ...]:
@@ -93,7 +100,8 @@ def _only(column: str) -> pl.Expr:
 
 
 def _homes(proxies: pl.DataFrame, pods: pl.DataFrame, zones: pl.DataFrame) -> pl.DataFrame:
-    """Of a proxy in an hour: `instance, hour, home` (its cluster, '' if that is not known) and `own_zone`.
+    """Of a proxy in an hour: `instance, hour, home` (its cluster, '' if that is not known), `own_zone`, and
+    `proxy_pod` (namespace and name, '' if it is not known).
 
     A pod is found by its name in the cluster that the proxy names; if it names none, in the only one that
     has such a pod.
@@ -110,14 +118,21 @@ def _homes(proxies: pl.DataFrame, pods: pl.DataFrame, zones: pl.DataFrame) -> pl
         .agg(found=_single("found"), by_pod=_only("zone"))
         .filter(pl.col("found").is_not_null())
     )  # fmt: skip
-    by_node = said.join(zones.rename({"zone": "by_node"}), on=["cluster", "node"], how="left")
+    own_pod = pl.when(pl.col("pod") != "").then(pl.concat_str("namespace", "pod", separator="/"))
+    by_node = said.with_columns(own_pod=own_pod).join(
+        zones.rename({"zone": "by_node"}), on=["cluster", "node"], how="left"
+    )
     itself = by_node.group_by("instance", "hour").agg(
-        said_cluster=_only("cluster"), by_node=_only("by_node"), by_itself=_only("zone")
+        said_cluster=_only("cluster"),
+        by_node=_only("by_node"),
+        by_itself=_only("zone"),
+        proxy_pod=_only("own_pod"),
     )
     return itself.join(found, on=["instance", "hour"], how="left").select(
         "instance", "hour",
         home=pl.coalesce("found", "said_cluster", pl.lit("")),
         own_zone=pl.coalesce("by_pod", "by_node", "by_itself"),
+        proxy_pod=pl.col("proxy_pod").fill_null(""),
     )  # fmt: skip
 
 
@@ -127,7 +142,8 @@ def _single(column: str) -> pl.Expr:
 
 
 def _addresses(homes: pl.DataFrame, proxies: pl.DataFrame, pods: pl.DataFrame) -> pl.DataFrame:
-    """`cluster, address, hour, peer_zone`: whom an address was of, as the inventory and proxies say it."""
+    """`cluster, address, hour`, with `peer_zone` and `peer_cluster`: whom an address was of, as the inventory
+    and proxies say it."""
     ends = ["cluster", "address", "hour", "zone"]
     own = (
         proxies.select("instance", "hour", "address")
@@ -138,7 +154,7 @@ def _addresses(homes: pl.DataFrame, proxies: pl.DataFrame, pods: pl.DataFrame) -
         pl.concat([pods.select(ends), own])
         .filter(pl.col("address") != "")
         .group_by("cluster", "address", "hour")
-        .agg(peer_zone=_only("zone"))
+        .agg(peer_zone=_only("zone"), peer_cluster=pl.col("cluster").first())
     )
 
 

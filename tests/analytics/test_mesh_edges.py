@@ -12,8 +12,9 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
 
+from analytics.mesh import told_edges
 from analytics.mesh_edges import MEASURES, NAMES, SCHEMA, counted_once, edges
-from analytics.queries import read_range
+from analytics.window import Window
 from ingest.signals import Signal
 from ingest.store.engine import Session
 from support.exposition import Sample, samples, scraped
@@ -42,7 +43,7 @@ def found(session: Session, telemetry: Any, tenant: str) -> Callable[[], list[di
 
     def read() -> list[dict[str, Any]]:
         telemetry.store()
-        told = read_range(session, "mesh_edges", tenant, START, START + HOUR).drop("instance", "peer_address")
+        told = told_edges(session, tenant, Window(START, START + HOUR))
         return [
             {key: value for key, value in row.items() if value and key != "zones"}
             for row in edges(counted_once(told)).to_dicts()
@@ -278,17 +279,25 @@ def test_a_log_counts_only_where_its_workload_sends_no_metrics() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mesh", "cluster", "expected"),
-    [("envoy", "dub", 6), ("envoy", "fra", 1), ("envoy", "", 1), ("istio", "Kubernetes", 1)],
+    ("metrics", "expected"),
+    [
+        ({"proxy_cluster": "dub"}, 6),
+        ({"proxy_cluster": "fra"}, 1),
+        ({}, 1),
+        ({"mesh": "istio", "destination_cluster": "Kubernetes"}, 1),
+        ({"mesh": "istio", "proxy_cluster": "dub", "destination_cluster": "Kubernetes"}, 6),
+        ({"mesh": "istio", "proxy_cluster": "prometheus-1", "destination_cluster": "fra"}, 1),
+        ({"mesh": "istio", "proxy_cluster": "prometheus-1", "proxy_pod": "shop/b-1"}, 1),
+    ],
 )
 def test_a_log_of_one_cluster_counts_beside_metrics_of_another(
-    mesh: str, cluster: str, expected: float
+    metrics: dict[str, str], expected: float
 ) -> None:
     """Staging has the names of production. Istio may call a cluster otherwise than telemetry does."""
-    ends = {"mesh": mesh, "destination_workload": "b", "reporter": "destination"}
-    log = told(**ends, destination_cluster="fra", origin="access_log", requests=5.0)
+    ends = {"mesh": "envoy", "destination_workload": "b", "reporter": "destination"}
+    log = told(**ends, proxy_cluster="fra", proxy_pod="shop/b-1", origin="access_log", requests=5.0)
 
-    assert requests(told(**ends, destination_cluster=cluster), log) == expected
+    assert requests(told(**{**ends, **metrics}), log) == expected
 
 
 def test_what_is_chosen_is_chosen_by_the_hour() -> None:
@@ -312,3 +321,22 @@ def test_a_callees_log_counts_if_no_callers_does() -> None:
 
     assert requests(callee, stranger) == 4
     assert requests(caller, callee, stranger) == 10
+
+
+@pytest.mark.parametrize(
+    ("caller", "expected"),
+    [
+        ({"proxy_cluster": "fra", "peer_cluster": "fra"}, 10 + 1),  # and its own callee's is in the other's
+        ({"proxy_cluster": "fra"}, 10),  # nobody knows whom it reached
+        ({"proxy_cluster": "dub", "peer_cluster": "dub"}, 10),
+        ({}, 10),
+    ],
+)
+def test_a_callers_log_hides_callees_of_its_own_cluster(caller: dict[str, str], expected: float) -> None:
+    """A service of one name in two clusters. A call to another cluster of the same mesh counts once, too."""
+    service = {"destination_service": "b.shop.svc.cluster.local", "origin": "access_log"}
+    asked = told(**service, source_workload="a", reporter="source", requests=10.0, **caller)
+    callee = told(**service, destination_workload="b", reporter="destination", proxy_cluster="dub")
+
+    assert requests(asked, callee) == expected
+    assert requests(callee) == 1

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from analytics.mesh import mesh_edges_answer
 from analytics.mesh_documents import MeshEdge, MeshEdgesAnswer
-from analytics.mesh_edges import MEASURES, NAMES, SCHEMA, ZONE_MEASURES, counted_once, edges, zone_pairs
+from analytics.mesh_edges import MEASURES, SCHEMA, ZONE_MEASURES, counted_once, edges, zone_pairs
 from analytics.mesh_zones import NODES, PODS, PROXIES, Places, zoned
 from collector.foreign import envoy
 from collector.foreign.envoy_messages import STREAM_MESSAGE
@@ -28,7 +28,12 @@ from support.kubernetes import sample
 DATA = Path(__file__).parent / "data" / "mesh"
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
 HOUR = timedelta(hours=1)
-TOLD = {**SCHEMA, "instance": pl.UInt64, "peer_address": pl.String}
+PLACED = ("proxy_cluster", "proxy_pod", "peer_cluster")
+TOLD = {
+    **{name: kind for name, kind in SCHEMA.items() if name not in PLACED},
+    "instance": pl.UInt64,
+    "peer_address": pl.String,
+}
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -197,6 +202,21 @@ def test_istio_s_metrics_by_the_pods_that_report(telemetry: Any, answer: Any) ->
     assert (edge.requests, edge.within_zone.requests, edge.across_zones.requests) == (288, 72, 216)
 
 
+def test_one_service_in_two_clusters(telemetry: Any, answer: Any) -> None:
+    """In one both ends have a log, in the other the callee only: nobody's hides another's."""
+    inventory(telemetry, BOTH, cluster="fra")
+    inventory(telemetry, {"foo/httpbin-0": ("10.44.1.27", "us-1a")}, cluster="dub")
+    for cluster, line, resource in (
+        ("fra", CALLER, SLEEP), ("fra", CALLEE, HTTPBIN), ("dub", CALLEE, HTTPBIN)
+    ):  # fmt: skip
+        logged(telemetry, line, {**resource, "k8s.cluster.name": cluster})
+
+    asked, callee = sorted(answer().rows, key=lambda row: row.source_cluster, reverse=True)
+
+    assert (asked.source_cluster, pairs(asked)) == ("fra", [("eu-1a", "eu-1b", 1)])
+    assert (callee.destination_cluster, pairs(callee)) == ("dub", [("", "us-1a", 1)])
+
+
 def test_a_ztunnel_may_say_zones_itself(telemetry: Any, answer: Any) -> None:
     record = samples(DATA / "ztunnel.prom")
     said = {"source_zone": "eu-1a", "destination_zone": "unknown"}
@@ -239,7 +259,7 @@ def test_the_command_and_how_much_is_not_known(telemetry: Any, answer: Any, star
 
 def told(**values: Any) -> dict[str, Any]:
     """A row of an edge in the hour, told by the proxy 1."""
-    empty = {**dict.fromkeys(NAMES, ""), **dict.fromkeys(MEASURES, 0.0), "hour": START, "instance": 1}
+    empty = {**dict.fromkeys(TOLD, ""), **dict.fromkeys(MEASURES, 0.0), "hour": START, "instance": 1}
     return {
         **empty, "mesh": "envoy", "origin": "metrics", "reporter": "source", "requests": 1.0,
         "peer_address": "", **values,
@@ -383,15 +403,16 @@ _NODE = st.fixed_dictionaries({"cluster": _NAME, "node": _NAME, "zone": st.sampl
 def test_zones_take_nothing_and_add_nothing(
     rows: list[dict[str, Any]], proxies: list[Any], pods: list[Any], nodes: list[Any]
 ) -> None:
-    """Whatever is told of places, the same calls are counted, and the parts of an edge are the edge."""
+    """Whatever is told of zones, the same calls are counted, and the parts of an edge are the edge."""
     plain = pl.DataFrame([told(**row) for row in rows], TOLD)
     places = Places(
         pl.DataFrame(proxies, PROXIES), pl.DataFrame(pods, PODS), pl.DataFrame(nodes, NODES)
     )  # fmt: skip
     counted = counted_once(zoned(plain, places))
-    without = counted_once(plain.drop("instance", "peer_address"))
+    without = counted_once(zoned(plain, Places(places.proxies, places.pods, places.nodes.clear())))
     found = edges(counted)
 
+    assert len(zoned(plain, places)) == len(plain)
     assert counted.select(ZONE_MEASURES).sum().rows() == without.select(ZONE_MEASURES).sum().rows()
     for row in found.to_dicts():
         for measure in ZONE_MEASURES:

@@ -82,7 +82,7 @@ FROM
         if(attributes['node'] != '', attributes['node'], node) AS proxy_node,
         attribute('cloud.availability_zone') AS proxy_zone,
         attribute('k8s.pod.ip') AS proxy_address,
-        sipHash64(attribute('service.instance.id'), own_namespace, own_pod) AS instance,
+        sipHash64(attribute('service.instance.id'), proxy_cluster, own_namespace, own_pod) AS instance,
         arraySort(arrayFilter(
             pair -> pair.1 NOT IN ('replica', 'prometheus', 'prometheus_replica', '__replica__', 'receive_replica'),
             CAST(attributes, 'Array(Tuple(String, String))'))) AS labels,

@@ -38,7 +38,7 @@ FROM
         response_flags,
         security,
         peer_address,
-        sipHash64(attribute('service.instance.id'), namespace, pod) AS instance,
+        sipHash64(attribute('service.instance.id'), cluster, namespace, pod) AS instance,
         cluster AS proxy_cluster,
         namespace AS proxy_namespace,
         pod AS proxy_pod,
