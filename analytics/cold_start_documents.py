@@ -56,8 +56,10 @@ class ColdStarts(Document):
     sidecar: Took | None = Field(description="What the application waited for its proxy.")
     init: Took | None = Field(description="The application's own, until its readiness probe of a pod.")
     restore: Took | None = Field(description="Of a function's snapshot.")
-    first_run: Took | None = Field(description="A function's own work in cold runs.")
-    warm_run: Took | None = Field(description="The same in others, to compare it with.")
+    first_run: Took | None = Field(
+        description="A function's own work in cold runs; the first request of each pod after its start."
+    )
+    warm_run: Took | None = Field(description="A function's own work in other runs, to compare it with.")
 
 
 class ColdStartsAnswer(Telling):

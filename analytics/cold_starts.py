@@ -21,7 +21,7 @@ from analytics.window import Window, parse_window
 
 SEEN_FOR: Final = timedelta(minutes=2)
 """How long a pod is taken to be there after a scrape told of it last."""
-POD_STEPS: Final = ("total", "schedule", "image_pull", "sidecar", "init")
+POD_STEPS: Final = ("total", "schedule", "image_pull", "sidecar", "init", "first_run")
 FUNCTION_STEPS: Final = ("total", "init", "restore", "run", "warm")
 JOBS: Final = ("Job", "CronJob")
 _POD: Final = ("cluster", "namespace", "pod")
@@ -140,13 +140,13 @@ def _of_function(row: Mapping[str, Any]) -> ColdStarts:
 
 
 def _of_pods(row: Mapping[str, Any]) -> ColdStarts:
-    total, schedule, image_pull, sidecar, init = (_took(row, step) for step in POD_STEPS)
+    total, schedule, image_pull, sidecar, init, first = (_took(row, step) for step in POD_STEPS)
     return ColdStarts(
         kind="pod", cluster=row["cluster"], environment="", namespace=row["namespace"],
         workload_kind=row["workload_kind"], name=row["workload_name"], service_namespace="", service="",
         starts=row["starts"], from_zero=row["from_zero"], runs=None, share=None, told_by=("kubernetes",),
         total=total, resolution_ms=None, schedule=schedule, image_pull=image_pull, sidecar=sidecar, init=init,
-        restore=None, first_run=None, warm_run=None,
+        restore=None, first_run=first, warm_run=None,
     )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ RULES: Final[Mapping[str, Sequence[str]]] = {
     "proxy_overhead_1m": ["demo_by_service"],
     "function_invocation_records": ["demo_by_service"],
     "pod_start_events": ["demo_by_mark"],
+    "pod_first_requests": ["demo_by_workload"],
     "otel_logs": ["demo_by_resource"],
     "metric_series": ["demo_by_resource"],
     "otel_traces": ["demo_by_resource"],

@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from analytics.answers import Basis
 from analytics.cold_starts import SEEN_FOR, cold_starts_answer, waited_for, with_others
-from analytics.queries import TIME
+from analytics.queries import TIME, read_range
 from analytics.settings import AnalyticsSettings
 from analytics.waking import WHO, wakes
 from analytics.window import Window
@@ -40,6 +40,14 @@ POD_SCHEMA = {
     "cluster": pl.String, "namespace": pl.String, "workload_kind": pl.String, "workload_name": pl.String,
     "created_at": TIME, "ready_at": TIME, "seen_at": TIME,
 }  # fmt: skip
+
+
+ISTIO = (
+    '[{begun:%Y-%m-%dT%H:%M:%S}.000Z] "GET / HTTP/1.1" 200 - via_upstream - "-" 0 512 {duration_ms} 11 "-" '
+    '"curl/8" "0000" "web:80" "10.0.0.7:8080" inbound|8080|| 127.0.0.6:41 10.0.0.7:8080 10.0.0.9:55 '
+    "outbound_.80_._.web.shop.svc.cluster.local default"
+)
+"""A line of Istio's access log, inbound."""
 
 
 def events_of(pod: str, *steps: tuple[float, str, str, str]) -> bytes:
@@ -97,6 +105,24 @@ def estate(telemetry: Any) -> None:
             (3016, "web", "Started", "Started container web"),
         ),
     )
+    asked = {"k8s.namespace.name": "shop", "k8s.statefulset.name": "web", "service.name": "web"}
+    for name, at_s, seconds in (
+        ("web-1", 30, 5.0),
+        ("web-1", 80, 0.1),
+        ("web-3", 3050, 0.02),
+        ("web-3", 3040, 0.9),
+    ):
+        resource = {**asked, "k8s.pod.name": name}
+        telemetry.requests(resource, [(START + timedelta(seconds=at_s), seconds)])
+    log = ExportLogsServiceRequest()
+    entry = log.resource_logs.add()
+    for key, text in {**asked, "k8s.pod.name": "web-2", "k8s.container.name": "istio-proxy"}.items():
+        entry.resource.attributes.add(key=key).value.string_value = text
+    for at_s, duration_ms in ((420, 20), (400, 75)):
+        begun = START + timedelta(seconds=at_s)
+        record = entry.scope_logs.add().log_records.add(time_unix_nano=round(begun.timestamp()) * 10**9)
+        record.body.string_value = ISTIO.format(begun=begun, duration_ms=duration_ms)
+    telemetry.body(Signal.LOGS, log.SerializeToString())
     telemetry.store()
 
 
@@ -128,7 +154,18 @@ def test_over_http(client: TestClient) -> None:
     assert pods["total"] == {"count": 3, "p50_ms": 10_000, "p95_ms": 30_000, "longest_ms": 30_000}
     assert pods["schedule"] == {"count": 1, "p50_ms": 1000, "p95_ms": 1000, "longest_ms": 1000}
     assert (pods["image_pull"]["p50_ms"], pods["init"]["p50_ms"]) == (12_500, 14_000)
-    assert pods["sidecar"] is pods["restore"] is pods["first_run"] is None
+    assert pods["first_run"] == {"count": 2, "p50_ms": 900, "p95_ms": 900, "longest_ms": 900}
+    assert pods["sidecar"] is pods["restore"] is pods["warm_run"] is None
+
+
+@pytest.mark.usefixtures("estate")
+def test_the_first_request_of_a_pod_is_that_after_it_was_made(session: Session, tenant: str) -> None:
+    """By its own spans, else its proxy's log. Of web-1 the first is of the pod that had its name before."""
+    found = read_range(session, "starts_of_pods", tenant, START, START + timedelta(hours=2))
+
+    first = dict(found.filter(pl.col("workload_kind") != "Job").select("pod", "first_run_ms").rows())
+
+    assert first == {"web-1": None, "web-2": 75.0, "web-3": 900.0}
 
 
 @pytest.mark.usefixtures("estate")

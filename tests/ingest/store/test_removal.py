@@ -45,7 +45,7 @@ def send(insert: Any, tenant: str, made: Any, traces: Any) -> Callable[..., None
             )
             for n in range(1, 8)
         ]  # fmt: skip
-        insert(Signal.TRACES, traces(spans, who), tenant=tenant)
+        insert(Signal.TRACES, traces(spans, who | {"k8s.pod.name": name}), tenant=tenant)
         insert(Signal.METRICS, points(who), tenant=tenant)
         insert(Signal.LOGS, record(who), tenant=tenant)
 
