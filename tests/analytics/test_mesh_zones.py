@@ -217,6 +217,25 @@ def test_one_service_in_two_clusters(telemetry: Any, answer: Any) -> None:
     assert (callee.destination_cluster, pairs(callee)) == ("dub", [("", "us-1a", 1)])
 
 
+def test_linkerd_says_which_address_it_called(telemetry: Any, answer: Any) -> None:
+    """Its `dst_zone` is empty where the nodes of a cluster have no zone for it."""
+    inventory(telemetry, {
+        "playground/client-0": ("10.42.0.9", "eu-1a"),
+        "playground/playground-server-http-primary-0": ("10.42.1.24", "eu-1b"),
+        "playground/playground-server-http-canary-0": ("10.42.0.23", "eu-1a"),
+    })  # fmt: skip
+    record = samples(DATA / "linkerd.prom")
+    for minute in range(2):
+        grown = [(name, labels, value * minute) for name, labels, value in record]
+        labels = {"namespace": "playground", "pod": "client-0", "deployment": "client", "instance": "a:4191"}
+        telemetry.body(Signal.METRICS, scraped(grown, at_ms(minute), **labels))
+
+    primary, canary = answer().rows
+
+    assert pairs(primary) == [("eu-1a", "eu-1b", 65)]
+    assert pairs(canary) == [("eu-1a", "eu-1a", 7)]
+
+
 def test_a_ztunnel_may_say_zones_itself(telemetry: Any, answer: Any) -> None:
     record = samples(DATA / "ztunnel.prom")
     said = {"source_zone": "eu-1a", "destination_zone": "unknown"}

@@ -75,7 +75,7 @@ FROM
         if(attributes['response_flags'] = '-', '', attributes['response_flags']) AS response_flags,
         multiIf(attributes['connection_security_policy'] IN ('mutual_tls', 'none'), attributes['connection_security_policy'],
             mesh != 'linkerd' OR attributes['tls'] = '', '', attributes['tls'] = 'true', 'mutual_tls', 'none') AS security,
-        '' AS peer_address,
+        if(mesh = 'linkerd' AND NOT is_destination, ${private_address(attributes['target_addr'])}, '') AS peer_address,
         if(attributes['cluster'] != '', attributes['cluster'], cluster) AS proxy_cluster,
         own_namespace AS proxy_namespace,
         own_pod AS proxy_pod,
