@@ -101,6 +101,28 @@ def _held(number: int, attributes: list[bytes]) -> bytes:
     return b"".join(_field(number, attribute) for attribute in attributes)
 
 
+_ACCESS = (
+    b'[2030-03-17T17:46:40.000Z] "GET /reviews/%07d HTTP/1.1" 200 - via_upstream - "-" 0 379 24 23 "-"'
+    b' "Mozilla/5.0 (X11; Linux x86_64)" "84961386-6d84-929d-98bd-c5aee93b5c88" "reviews:9080"'
+    b' "10.44.1.27:9080" outbound|9080||reviews.shop.svc.cluster.local 10.44.1.23:37652 10.0.45.184:9080'
+    b" 10.44.1.23:46520 - default"
+)
+_ACCESS_JSON = (
+    b'{"start_time":"2030-03-17T17:46:40.000Z","method":"GET","path":"/reviews/%07d","protocol":"HTTP/1.1",'
+    b'"response_code":200,"response_flags":"-","bytes_received":0,"bytes_sent":379,"duration":24,'
+    b'"upstream_service_time":"23","user_agent":"Mozilla/5.0 (X11; Linux x86_64)","authority":"reviews:9080",'
+    b'"upstream_cluster":"outbound|9080||reviews.shop.svc.cluster.local","upstream_host":"10.44.1.27:9080"}'
+)
+
+
+def _lines(line: bytes) -> bytes:
+    """Records of a proxy's container, each of them a line."""
+    records = b"".join(
+        _field(2, b"\x09" + _NOW[1:] + _field(5, _field(1, line % number))) for number in range(1000)
+    )
+    return _field(1, _field(1, _held(1, _SENDER)) + _field(2, records))
+
+
 SHAPES: dict[str, tuple[Signal, Callable[[int], bytes]]] = {
     "spans, a resource of 100 attributes": (Signal.TRACES, lambda _: _spans(resource=_held(1, _LONG))),
     "spans, a scope of 100 attributes": (
@@ -141,6 +163,9 @@ SHAPES: dict[str, tuple[Signal, Callable[[int], bytes]]] = {
         Signal.LOGS,
         lambda _: _field(1, _field(2, _field(2, _field(5, _field(1, b"x" * 1000))) * 1000)),
     ),
+    "lines of an access log": (Signal.LOGS, lambda _: _lines(_ACCESS)),
+    "lines of an access log, JSON": (Signal.LOGS, lambda _: _lines(_ACCESS_JSON)),
+    "lines that are none": (Signal.LOGS, lambda _: _lines(_ACCESS.replace(b"[", b"(", 1))),
     "empty resources": (Signal.LOGS, lambda _: _field(1, b"") * 5000),
     "empty scopes": (Signal.LOGS, lambda _: _inside(1, content=_field(2, b"") * 5000)),
     "empty metrics": (Signal.METRICS, lambda _: _inside(1, 2, content=_field(2, b"") * 1000)),

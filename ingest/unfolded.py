@@ -28,6 +28,8 @@ SPAN_BYTES: Final = 900
 with any other, and so has rows of its own in the rollups, takes three times as much."""
 RECORD_BYTES: Final = 600
 """A data point or log record with nothing in it."""
+LINE_BYTES: Final = 1200
+"""More for a log record that is a line of a proxy's access log: its fields are taken out of it."""
 RESOURCE_BYTES: Final = 1500
 SCOPE_BYTES: Final = 500
 METRIC_BYTES: Final = 250
@@ -62,10 +64,15 @@ _FIELDS: Final = 32  # numbers of fields that the table has room for
 _DEPTH: Final = 8
 _KEY, _VALUE = 0x0A, 0x12  # tags in an attribute
 _DOUBLE, _LIST, _MAP, _BYTES = 0x21, 0x2A, 0x32, 0x3A  # tags of its value
-_PLAIN, _RESOURCE, _NAMES, _RECORD, _PACKED = range(5)  # what a message is to the estimate
+_PLAIN, _RESOURCE, _NAMES, _RECORD, _PACKED, _BODY = range(6)  # what a message is to the estimate
 _TOTAL, _LONG_NAMES, _RECORDS, _COUNTS = range(4)
 """What is counted: memory; bytes of long names in the resource that is open, and its records."""
 _DELIMITED: Final = 2
+_TEXT: Final = 0x0A
+"""The tag of a value that is a text."""
+_BRACKET, _BRACE, _ZERO, _NINE = b"[{09"
+_FLAGS: Final = np.frombuffer(b'"response_flags"', np.uint8)
+"""What the keys of an access log in JSON are known by, as in `is_access_log_line.sql`."""
 _FIRST_MESSAGE: Final = 0x0A
 """The tag of a request's resource entries, and in each of its resource."""
 
@@ -116,7 +123,7 @@ _METRIC: Final = _Message(
 _SHAPES: Final = {
     Signal.TRACES: _request(_SPAN),
     Signal.METRICS: _request(_METRIC),
-    Signal.LOGS: _request(_Message(_RECORD, RECORD_BYTES, {6: ATTRIBUTE_BYTES})),
+    Signal.LOGS: _request(_Message(_RECORD, RECORD_BYTES, {6: ATTRIBUTE_BYTES}, {5: _Message(_BODY)})),
 }
 """Numbers of opentelemetry/proto 1.x."""
 
@@ -230,6 +237,27 @@ def _long_name(tag: int, size: int) -> int:
 
 
 @part
+def _line(memory: Memory, at: int, end: int) -> int:
+    """What a body takes because it looks like a line of an access log, in text or JSON."""
+    if at >= end or memory[at] != _TEXT:
+        return 0
+    size, at = extent_at(memory, at + 1, end, 2)
+    if at < 0 or size < 2:
+        return 0
+    if memory[at] == _BRACKET:
+        return LINE_BYTES if _ZERO <= memory[at + 1] <= _NINE else 0
+    if memory[at] != _BRACE:
+        return 0
+    found = 0
+    for place in range(at, at + size):
+        letter = memory[place]
+        found = found + 1 if letter == _FLAGS[found] else 1 if letter == _FLAGS[0] else 0
+        if found == len(_FLAGS):
+            return LINE_BYTES
+    return 0
+
+
+@part
 def _close(role: int, counted: Memory) -> None:
     """A message has ended."""
     if role == _RECORD:
@@ -280,6 +308,8 @@ def _estimate(
         counted[_TOTAL] += role_of[2 * what + 1]
         if role_of[2 * what] == _PACKED:
             counted[_TOTAL] += size * PACKED_BYTES
+        elif role_of[2 * what] == _BODY:
+            counted[_TOTAL] += _line(memory, at, at + size)
         messages[depth], ends[depth] = message, end
         depth += 1
         message, end = what, at + size

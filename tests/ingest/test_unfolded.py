@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -66,7 +67,14 @@ def a_span(draw: st.DrawFn, scope: Any) -> None:
 
 
 def a_record(draw: st.DrawFn, scope: Any) -> None:
-    attributes(draw, scope.log_records.add(severity_text="INFO").attributes)
+    record = scope.log_records.add(severity_text="INFO")
+    record.body.string_value = draw(
+        st.sampled_from([
+            "", "x", "[", "[a", "[2", "[2026-11-23T06:16:08Z] ", "{", '{"response_flag"}',
+            '{"a":"","response_flags":"-"}', '{""response_flags":1}', 'x{"response_flags":1}',
+        ])
+    )  # fmt: skip
+    attributes(draw, record.attributes)
 
 
 def a_metric(draw: st.DrawFn, scope: Any) -> None:
@@ -109,6 +117,9 @@ def of_record(record: Any) -> int:
     is_span = record.DESCRIPTOR.name == "Span"
     total = unfolded.SPAN_BYTES if is_span else unfolded.RECORD_BYTES
     total += of_attributes(record.attributes, unfolded.ATTRIBUTE_BYTES)
+    if record.DESCRIPTOR.name == "LogRecord":
+        is_line = re.match(r'\[[0-9]|\{.*"response_flags"', record.body.string_value) is not None
+        total += unfolded.LINE_BYTES * is_line
     for name, each, held in (
         ("events", unfolded.EVENT_BYTES, "attributes"),
         ("links", unfolded.EVENT_BYTES, "attributes"),

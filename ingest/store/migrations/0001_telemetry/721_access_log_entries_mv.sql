@@ -59,16 +59,17 @@ FROM
         greatest(if(is_understood, said_ms, record_ms), 0) AS start_ms
     FROM
     (
+        WITH CAST(map(), 'Map(LowCardinality(String), String)') AS nothing
         SELECT
             ${resource_names},
             time_ns,
             form,
             multiIf(
-                form = 'attributes', CAST(attributes, 'Map(String, String)'),
-                form = 'json', JSONExtract(body, 'Map(String, String)'),
-                form = 'text', if(empty(extractGroups(body, ${access_log_line}) AS groups), map(),
-                    mapFromArrays(${access_log_keys}, groups)),
-                map()) AS entry
+                form = 'attributes', attributes,
+                form = 'json', JSONExtract(body, 'Map(LowCardinality(String), String)'),
+                form = 'text', if(empty(extractGroups(body, ${access_log_line}) AS groups), nothing,
+                    mapFromArrays(CAST(${access_log_keys}, 'Array(LowCardinality(String))'), groups)),
+                nothing) AS entry
         FROM access_log_lines
     )
 )
