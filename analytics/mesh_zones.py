@@ -63,9 +63,8 @@ def zoned(told: pl.DataFrame, places: Places) -> pl.DataFrame:
         .with_columns(
             _cluster_of("source"),
             _cluster_of("destination"),
-            pl.col("proxy_pod").fill_null(""),
-            pl.col("peer_cluster").fill_null(""),
-            proxy_cluster=pl.col("home").fill_null(""),
+            pl.col("proxy_cluster", "proxy_pod").fill_null(""),
+            peer_cluster=pl.when(pl.col("peer_found")).then("proxy_cluster").otherwise(pl.lit("")),
         )
     )
     workloads = _workloads(pods)
@@ -100,20 +99,21 @@ def _only(column: str) -> pl.Expr:
 
 
 def _homes(proxies: pl.DataFrame, pods: pl.DataFrame, zones: pl.DataFrame) -> pl.DataFrame:
-    """Of a proxy in an hour: `instance, hour, home` (its cluster, '' if that is not known), `own_zone`, and
-    `proxy_pod` (namespace and name, '' if it is not known).
+    """Of a proxy in an hour: `instance, hour, home` (its cluster, as the inventory calls it), `own_zone`,
+    `proxy_cluster` (as it calls itself, else its home) and `proxy_pod` (namespace and name), '' where not
+    known.
 
-    A pod is found by its name in the cluster that the proxy names; if it names none, in the only one that
-    has such a pod.
+    A pod is found by its name in the cluster that the proxy names, else in an inventory without a name; if it
+    names none, in the only one that has such a pod.
     """
     said = proxies.with_columns(pl.col("cluster").replace(NO_CLUSTER, ""))
-    nameless = pl.col("cluster") == ""
+    nameless, exact = pl.col("cluster") == "", pl.col("cluster") == pl.col("found")
     at = ["namespace", "pod", "hour"]
     known = pods.select(*at, "zone", found="cluster")
     found = (
         said.filter(pl.col("pod") != "").select("instance", "cluster", *at)
         .join(known, on=at)
-        .filter(nameless | (pl.col("found") == "") | (pl.col("cluster") == pl.col("found")))
+        .filter(exact | nameless | ((pl.col("found") == "") & ~exact.any().over("instance", "hour")))
         .group_by("instance", "hour")
         .agg(found=_single("found"), by_pod=_only("zone"))
         .filter(pl.col("found").is_not_null())
@@ -132,6 +132,7 @@ def _homes(proxies: pl.DataFrame, pods: pl.DataFrame, zones: pl.DataFrame) -> pl
         "instance", "hour",
         home=pl.coalesce("found", "said_cluster", pl.lit("")),
         own_zone=pl.coalesce("by_pod", "by_node", "by_itself"),
+        proxy_cluster=pl.coalesce("said_cluster", "found", pl.lit("")),
         proxy_pod=pl.col("proxy_pod").fill_null(""),
     )  # fmt: skip
 
@@ -142,8 +143,8 @@ def _single(column: str) -> pl.Expr:
 
 
 def _addresses(homes: pl.DataFrame, proxies: pl.DataFrame, pods: pl.DataFrame) -> pl.DataFrame:
-    """`cluster, address, hour`, with `peer_zone` and `peer_cluster`: whom an address was of, as the inventory
-    and proxies say it."""
+    """`cluster, address, hour`, with `peer_zone` and `peer_found` (true): whom an address was of, as the
+    inventory and proxies say it."""
     ends = ["cluster", "address", "hour", "zone"]
     own = (
         proxies.select("instance", "hour", "address")
@@ -154,7 +155,7 @@ def _addresses(homes: pl.DataFrame, proxies: pl.DataFrame, pods: pl.DataFrame) -
         pl.concat([pods.select(ends), own])
         .filter(pl.col("address") != "")
         .group_by("cluster", "address", "hour")
-        .agg(peer_zone=_only("zone"), peer_cluster=pl.col("cluster").first())
+        .agg(peer_zone=_only("zone"), peer_found=pl.lit(value=True).first())
     )
 
 

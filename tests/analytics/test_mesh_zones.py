@@ -202,9 +202,11 @@ def test_istio_s_metrics_by_the_pods_that_report(telemetry: Any, answer: Any) ->
     assert (edge.requests, edge.within_zone.requests, edge.across_zones.requests) == (288, 72, 216)
 
 
-def test_one_service_in_two_clusters(telemetry: Any, answer: Any) -> None:
-    """In one both ends have a log, in the other the callee only: nobody's hides another's."""
-    inventory(telemetry, BOTH, cluster="fra")
+@pytest.mark.parametrize("named", ["fra", ""])
+def test_one_service_in_two_clusters(telemetry: Any, answer: Any, named: str) -> None:
+    """In one both ends have a log, in the other the callee only: nobody's hides another's. Its
+    kube-state-metrics need not name the cluster that its proxies name."""
+    inventory(telemetry, BOTH, cluster=named)
     inventory(telemetry, {"foo/httpbin-0": ("10.44.1.27", "us-1a")}, cluster="dub")
     for cluster, line, resource in (
         ("fra", CALLER, SLEEP), ("fra", CALLEE, HTTPBIN), ("dub", CALLEE, HTTPBIN)
