@@ -58,7 +58,7 @@ FAULT_TESTS := tests/serve/test_kills.py tests/serve/test_full_disk.py tests/ser
 	tests/collector/test_http_random.py
 
 .PHONY: faults
-faults: $(DEV) $(FUZZ) ## Try faults and bad input for hours, other ones each time
+faults: $(DEV) $(FUZZ) ## Try faults and bad input for an hour and a half, other ones each time
 	LOWTIDE_FAULTS=$(FAULTS) LOWTIDE_FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -n 2 \
 		--hypothesis-seed=$(SEED) $(FAULT_TESTS) $(ARGS)
 
