@@ -46,14 +46,22 @@ _METRICS: Final = {
 _MEGABYTES: Final = {
     "memorySizeMB": "aws.lambda.memory_size_bytes", "maxMemoryUsedMB": "aws.lambda.max_memory_used_bytes",
 }  # fmt: skip
+_NAMES: Final = ("faas.name", "service.name")
 _Pairs = dict[str, Value]
 
 
 def translate(body: bytes, headers: Mapping[str, str], *, limit_bytes: int, memory_bytes: int) -> Translated:
-    """Translate an uncompressed request. Raises BadRequestError naming what is wrong and where, TooLargeError
-    if it would take too much as OTLP, or too much memory to read."""
+    """Translate an uncompressed request. Raises BadRequestError naming what is wrong and where, also if
+    nobody says which function the events are of, TooLargeError if it would take too much as OTLP, or too
+    much memory to read."""
     events = Place(read(body, _WHAT, memory_bytes=memory_bytes), _WHAT).items()
     resource = _resource_of(events, _pairs_of(headers.get(RESOURCE_HEADER, "")))
+    if events and not any(value for name, value in resource if name in _NAMES):
+        # Together, the events of all such functions would be the runs and the bill of one without a name.
+        raise BadRequestError(
+            f"no event, and no header {RESOURCE_HEADER}, says which function this is of: let the extension "
+            "send the header with every batch, as faas.name=NAME, from AWS_LAMBDA_FUNCTION_NAME"
+        )
     built = Builder(Signal.LOGS)
     for event in events:
         kind, at = event.field("type").text(), event.field("time")

@@ -29,8 +29,11 @@ JSON = "application/json"
 def translated(
     body: bytes | Any, headers: Mapping[str, str] | None = None, memory_bytes: int = 1 << 24
 ) -> Translated:
+    """Of the function FUNCTION, unless `headers` say another, or none."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return translate(data, headers or {}, limit_bytes=1 << 20, memory_bytes=memory_bytes)
+    return translate(
+        data, FUNCTION if headers is None else headers, limit_bytes=1 << 20, memory_bytes=memory_bytes
+    )
 
 
 def values(attributes: Any) -> dict[str, Any]:
@@ -47,7 +50,7 @@ def records_of(
 
 
 def test_what_lambda_wrote() -> None:
-    resource, records = records_of(EVENTS)
+    resource, records = records_of(EVENTS, {})
     assert resource == {
         "cloud.provider": "aws", "cloud.platform": "aws_lambda", "faas.name": "myFunction",
         "service.name": "myFunction", "faas.version": "$LATEST", "faas.max_memory": 256,
@@ -110,6 +113,22 @@ def test_a_header_that_is_no_list_of_pairs_is_told(header: str) -> None:
         translated([ONE], {RESOURCE_HEADER: header})
 
 
+@pytest.mark.parametrize("header", ["", "cloud.region=eu-1", "faas.name=,service.name="])
+def test_events_of_which_nobody_says_the_function_are_refused(header: str) -> None:
+    with pytest.raises(BadRequestError, match=r"no event, and no header .* says which function"):
+        translated([ONE], {RESOURCE_HEADER: header})
+
+
+@pytest.mark.parametrize("name", ["faas.name", "service.name"])
+def test_one_name_is_enough(name: str) -> None:
+    resource, _ = records_of([ONE], {RESOURCE_HEADER: f"{name}=checkout"})
+    assert resource["service.name"] == "checkout"
+
+
+def test_no_events_need_no_name() -> None:
+    assert translated([], {}).body == b""
+
+
 def test_too_many_values_are_refused_before_they_are_read() -> None:
     with pytest.raises(TooLargeError, match="too many values"):
         translated(b"[" + b"{}," * 100_000 + b"{}]")
@@ -154,6 +173,13 @@ async def test_events_are_stored_once_for_each_function(collector: Any) -> None:
         reply = await collector.post(PATH, EVENTS, JSON, otel_resource_attributes=f"faas.name={name}")
         assert (reply.status_code, reply.content) == (202, b"")
     assert collector.stored == [(Signal.LOGS, "default", 5), (Signal.LOGS, "default", 5)]
+
+
+async def test_a_sender_is_told_what_to_do_about_a_missing_name(collector: Any) -> None:
+    reply = await collector.post(PATH, json.dumps([ONE]).encode(), JSON)
+    assert (reply.status_code, collector.stored) == (400, [])
+    assert b"faas.name=" in reply.content
+    assert collector.count("requests_total", signal="logs", transport="http", code="400") == 1
 
 
 async def test_events_need_a_token_for_logs(collector: Any) -> None:
