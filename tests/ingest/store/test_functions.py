@@ -38,6 +38,11 @@ SELECT source, sum(starts) AS starts, sum(ends) AS ends, sum(errors) AS errors,
 FROM activity_1s WHERE tenant = {tenant:String} GROUP BY source ORDER BY source
 """
 
+REQUESTS = """\
+SELECT source, sum(starts) AS starts, toUInt64(sum(requests)) AS requests
+FROM activity_1s WHERE tenant = {tenant:String} GROUP BY source ORDER BY source
+"""
+
 
 def events() -> list[str]:
     return (DATA / "lambda_telemetry.jsonl").read_text("utf-8").splitlines()
@@ -132,14 +137,15 @@ def test_events_of_the_telemetry_api(store: Store, rows: Rows) -> None:
 
     found = {row["invocation_id"][:2]: told(row) for row in rows(INVOCATIONS)}
 
-    telemetry = (1, "function_telemetry")
+    telemetry, log = (1, "function_telemetry"), (1, "function_log")
     assert found == {
-        "d6": (*telemetry, 1.317, 2.0, 1024.0, 68.0, 10.0, None, 1, "success"),
-        "55": (*telemetry, 147.156, 201.0, 512.0, 91.0, None, 500.795, 1, "success"),
+        "d6": (*log, 1.317, 2.0, 1024.0, 68.0, 10.0, None, 1, "success"),
+        "55": (*log, 147.156, 201.0, 512.0, 91.0, None, 500.795, 1, "success"),
         "6d": (*telemetry, 693.92, 694.0, 128.0, 84.0, 397.68, None, 1, ""),
     }
     assert [(row["source"], row["starts"], row["errors"]) for row in rows(ACTIVITY)] == [
-        ("function_telemetry", 3, 0)
+        ("function_log", 2, 0),
+        ("function_telemetry", 1, 0),
     ]
 
 
@@ -277,6 +283,10 @@ def test_an_event_that_comes_by_two_ways_is_one(store: Store, rows: Rows) -> Non
     store([json.dumps(event["record"])], event_name="platform.report")
 
     assert [(row["attempt"], row["billed_ms"]) for row in rows(INVOCATIONS)] == [(1, 2.0)]
+    assert [(row["source"], row["starts"], row["requests"]) for row in rows(REQUESTS)] == [
+        ("function_log", 1, 1),
+        ("function_telemetry", 1, 1),
+    ], "of a workload's sources one is believed"
 
 
 def test_one_run_told_by_everyone_is_one(store: Store, spans: Store, rows: Rows) -> None:
@@ -287,8 +297,8 @@ def test_one_run_told_by_everyone_is_one(store: Store, spans: Store, rows: Rows)
     assert [row["source"] for row in rows(INVOCATIONS)] == ["function_runtime"]
     store([line], NOON_NS + 7 * 10**6)
     assert [row["source"] for row in rows(INVOCATIONS)] == ["function_log"]
-    store([events()[1]])
-    store([events()[1]])
+    for _ in range(2):
+        store([json.dumps(json.loads(events()[1])["record"])], event_name="platform.report")
 
     (row,) = rows(INVOCATIONS)
 

@@ -1,6 +1,6 @@
 -- What a platform said of one run of a function when it was over; one row a record. Keeps nothing; the records are in otel_logs.
--- source: function_telemetry (Lambda's Telemetry API, or its log in JSON), function_runtime (the same, by the runtime: of the run,
--- not of what is billed), function_log (REPORT lines, Google's last line of a run, Cloud Run's entry of a request, Alibaba's metrics of
+-- source: function_telemetry (Lambda's Telemetry API), function_runtime (the same, or its log in JSON, by the runtime: of the run,
+-- not of what is billed), function_log (REPORT lines, reports in a log in JSON, Google's last line of a run, Cloud Run's entry of a request, Alibaba's metrics of
 -- one, Tencent's report). end_ns: of the record. Durations are milliseconds, memory is MiB (what AWS and Alibaba call MB). init_ms, restore_ms: of a cold start, NULL
 -- else, or if nobody told. status: success, failure, error, timeout; empty if not told.
 CREATE TABLE IF NOT EXISTS function_reports

@@ -1,5 +1,6 @@
--- By their first letters, or their event name. Lambda writes the events of the Telemetry API into its log if that is JSON. Lines that
--- others might write as well are read of functions only.
+-- By their first letters, or their event name. Lambda writes the events of the Telemetry API into its log if that is JSON: the two
+-- are sources of their own, so that an event that comes both ways is no two requests. Lines that others might write as well are read of
+-- functions only.
 CREATE MATERIALIZED VIEW IF NOT EXISTS function_report_lines_mv TO function_report_lines AS
 SELECT
     ${resource_names},
@@ -8,7 +9,7 @@ SELECT
         form NOT IN ('', 'lambda_event'), 'function_log',
         event_name = 'platform.report', 'function_telemetry',
         event_name = 'platform.runtimeDone', 'function_runtime',
-        position(substring(body, 1, 80), '"type":"platform.report"') > 0, 'function_telemetry',
+        position(substring(body, 1, 80), '"type":"platform.report"') > 0, 'function_log',
         'function_runtime') AS source,
     multiIf(
         startsWith(body, 'REPORT RequestId: '), 'lambda_line',
