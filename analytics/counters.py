@@ -22,17 +22,18 @@ scrapers of a pair, of which the one that asked first was answered last.
 """
 UNTOLD: Final = "cpu"
 """The counter of a container whose id is not told. The kubelet has one beside cAdvisor's, in
-`/metrics/resource`."""
+`/metrics/resource`, and one of its node."""
 
 
 def node_cores(counters: pl.DataFrame) -> pl.DataFrame:
     """Use of nodes and machines by minute: `node_id, minute, cpu_counted, busy_counted`.
 
-    `counters` holds the CPU time of all processors (counter `""`), which gives cores, or the time that each
-    of them was idle, which gives the share in which they were busy.
+    `counters` holds the CPU time of all processors (counter `""`, or `UNTOLD`), which gives cores, or the
+    time that each of them was idle, which gives the share in which they were busy.
     """
     renamed = counters.rename({"node_id": "container_id"})
-    whole, idle = (renamed.filter(pl.col("counter") == ""), renamed.filter(pl.col("counter") != ""))
+    of_all = pl.col("counter").is_in(["", UNTOLD])
+    whole, idle = renamed.filter(of_all), renamed.filter(~of_all)
     processors = idle.group_by("container_id").agg(processors=pl.col("counter").n_unique())
     busy = (
         container_cores(idle)
@@ -101,7 +102,7 @@ def container_cores(counters: pl.DataFrame) -> pl.DataFrame:
 
 
 def _told(counters: pl.DataFrame) -> pl.DataFrame:
-    """Without the kubelet's second account of a container that cAdvisor counts."""
+    """Without the kubelet's second account of a container, or a node, that cAdvisor counts."""
     named = pl.col("counter") != UNTOLD
     return counters.filter(named | ~named.any().over("container_id"))
 

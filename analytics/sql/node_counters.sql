@@ -1,5 +1,5 @@
 -- One row per node or virtual machine, counter of CPU time and minute, as container_counters.sql: of all processors together
--- (counter ''), or of the time that one of them was idle (its number).
+-- (counter '', or `cpu` in the kubelet's /metrics/resource), or of the time that one of them was idle (its number).
 SELECT
     sipHash64(cluster, node) AS node_id,
     counter,

@@ -1,7 +1,7 @@
 -- Capacity and use of every node of a cluster (cluster set) and every other machine (cluster empty), by minute.
 -- cpu_busy_sum / (cpu_busy_sum + cpu_idle_sum) is the utilisation where a machine reports that instead of cores;
--- cpu_time_s_* are counters, as in usage_1m: of the CPU time of all processors (counter ''), or of the time one of them was
--- idle (its number). Of what the node exporter tells, the node is not known but the machine's address (instance) and, in some
+-- cpu_time_s_* are counters, as in usage_1m: of the CPU time of all processors (counter '', or `cpu` in the kubelet's
+-- /metrics/resource), or of the time one of them was idle (its number). Of what the node exporter tells, the node is not known but the machine's address (instance) and, in some
 -- rows, the name it has for itself (machine): named_nodes.sql puts the two together.
 CREATE TABLE IF NOT EXISTS nodes_1m
 (

@@ -2,7 +2,7 @@
 -- series than how large it is, and so lies in other rows of the same node and minute. Where its labels are not exported, the
 -- provider's id tells the zone: aws:///eu-central-1a/i-..., gce://project/europe-west3-a/name. On EC2 the firmware tells the type
 -- of a machine; labels of the scraper's target (region, zone, instance_type) may tell it elsewhere. Of processors only the time
--- they are idle is kept.
+-- they are idle is kept. What the kubelet tells of its node in /metrics/resource is a second account of what cAdvisor does.
 CREATE MATERIALIZED VIEW IF NOT EXISTS kubernetes_nodes_mv TO nodes_1m AS
 SELECT
     tenant,
@@ -14,8 +14,8 @@ SELECT
     maxIf(value, fact = 'kube_node_status_allocatable' AND resource = 'cpu') AS cpu_allocatable_cores,
     maxIf(value, is_memory) AS memory_capacity_bytes,
     maxIf(value, fact = 'kube_node_status_allocatable' AND resource = 'memory') AS memory_allocatable_bytes,
-    sumIf(value, fact = 'container_memory_working_set_bytes') AS memory_usage_bytes_sum,
-    countIf(fact = 'container_memory_working_set_bytes') AS memory_usage_samples,
+    sumIf(value, is_memory_usage) AS memory_usage_bytes_sum,
+    countIf(is_memory_usage) AS memory_usage_samples,
     sumIf(value, fact = 'node_memory_MemAvailable_bytes') AS memory_available_bytes_sum,
     countIf(fact = 'node_memory_MemAvailable_bytes') AS memory_available_samples,
     max(own_name) AS machine,
@@ -25,12 +25,14 @@ FROM
 (
     SELECT
         * EXCEPT (node, instance),
-        startsWith(fact, 'node_') AS is_exported,
+        fact IN ('node_cpu_usage_seconds_total', 'node_memory_working_set_bytes') AS is_second_account,
+        startsWith(fact, 'node_') AND NOT is_second_account AS is_exported,
         multiIf(is_exported, '', kind = 'Node', name, kubernetes_points.node) AS node,
         if(is_exported OR fact = 'kube_node_info', kubernetes_points.instance, '') AS instance,
         multiIf(NOT is_exported, '', kubernetes_points.node != '', kubernetes_points.node, attributes['nodename']) AS own_name,
-        if(fact = 'node_cpu_seconds_total', attributes['cpu'], '') AS counter,
-        fact IN ('container_cpu_usage_seconds_total', 'node_cpu_seconds_total') AS is_cpu_time,
+        multiIf(fact = 'node_cpu_seconds_total', attributes['cpu'], fact = 'node_cpu_usage_seconds_total', 'cpu', '') AS counter,
+        fact IN ('container_cpu_usage_seconds_total', 'node_cpu_usage_seconds_total', 'node_cpu_seconds_total') AS is_cpu_time,
+        fact IN ('container_memory_working_set_bytes', 'node_memory_working_set_bytes') AS is_memory_usage,
         fact IN ('machine_cpu_cores', 'node_cpu_seconds_total') OR (fact = 'kube_node_status_capacity' AND resource = 'cpu')
             AS is_cores,
         fact IN ('machine_memory_bytes', 'node_memory_MemTotal_bytes')
@@ -67,6 +69,7 @@ FROM
     FROM kubernetes_points
     WHERE fact IN ('kube_node_info', 'kube_node_labels', 'machine_cpu_cores', 'machine_memory_bytes')
         OR (fact IN ('kube_node_status_capacity', 'kube_node_status_allocatable') AND resource IN ('cpu', 'memory'))
+        OR fact IN ('node_cpu_usage_seconds_total', 'node_memory_working_set_bytes')
         OR fact IN ('node_memory_MemTotal_bytes', 'node_memory_MemAvailable_bytes', 'node_uname_info', 'node_dmi_info')
         OR (fact = 'node_cpu_seconds_total' AND attributes['mode'] = 'idle')
         OR (fact IN ('container_cpu_usage_seconds_total', 'container_memory_working_set_bytes') AND attributes['id'] = '/')
