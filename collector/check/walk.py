@@ -8,6 +8,8 @@ batch, a string given twice becomes an empty one, and a sender must not be able 
 
 The trap: every read of the memory must follow a comparison with an end that lies no further than the memory's
 own, since nothing else checks it.
+
+Longer than most modules, since all its parts are compiled into one walk and share its flags.
 """
 
 from __future__ import annotations
