@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.sharing import SHARED, Split, shared_out
+from analytics.grouping import Split
+from analytics.sharing import SHARED, shared_out
 
 NANO = 10**9
 RESOURCES = ("cpu", "gpu", "ram")
@@ -64,7 +65,7 @@ def answer(
     *,
     keep: pl.Expr | None = None,
     shared: pl.Expr | None = None,
-    how: Split = "weighted",
+    how: Split = Split.WEIGHTED,
     share_idle: bool = False,
     by_node: bool = False,
     overhead: int = 0,
@@ -127,7 +128,7 @@ CASES: dict[str, tuple[Callable[[], dict[str, float]], dict[str, float]]] = {
         {"namespace1": 42.6875, "namespace2": 46.3125, "namespace3": 23},
     ),
     "4a": (
-        lambda: answer("namespace", shared=ns3, how="even"),
+        lambda: answer("namespace", shared=ns3, how=Split.EVEN),
         {"namespace1": 37, "namespace2": 45, "idle": 30},
     ),
     "4b": (
@@ -135,7 +136,7 @@ CASES: dict[str, tuple[Callable[[], dict[str, float]], dict[str, float]]] = {
         {"namespace1": 35.875, "namespace2": 46.125, "idle": 30},
     ),
     "4c": (
-        lambda: answer("namespace", shared=pl.col("app") == "app1", how="even"),
+        lambda: answer("namespace", shared=pl.col("app") == "app1", how=Split.EVEN),
         {"namespace1": 17.3333, "namespace2": 41.3333, "namespace3": 23.3333, "idle": 30},
     ),
     "4d": (
@@ -216,7 +217,7 @@ def money(frame: pl.DataFrame, columns: str) -> int:
     return sum(int(amount) for amount in frame.select(pl.col(columns).sum()).row(0))
 
 
-@given(estates(), st.sampled_from(["weighted", "even"]), amount)
+@given(estates(), st.sampled_from(Split), amount)
 def test_nothing_is_lost_or_made(estate: Any, how: Split, overhead: int) -> None:
     lines, idle = estate
     capacity = {"idle": idle, "system": idle.reverse()}
@@ -232,7 +233,7 @@ def test_nothing_is_lost_or_made(estate: Any, how: Split, overhead: int) -> None
     assert found.lines["row"].to_list() == lines.filter(~pl.col("is_shared"))["row"].to_list()
 
 
-@given(estates(), st.sampled_from(["weighted", "even"]))
+@given(estates(), st.sampled_from(Split))
 def test_as_exact_fractions_say_to_a_unit_a_share(estate: Any, how: Split) -> None:
     lines, capacity = estate
 
@@ -263,15 +264,15 @@ def by_fractions(
     pot = sum((line["own_nano"] + idle[line["row"]] for line in lines if line["is_shared"]), Fraction(0))
     shares = {}
     for line in takers:
-        peers = takers if how == "weighted" else [each for each in takers if each["key"] == line["key"]]
+        peers = takers if how is Split.WEIGHTED else [each for each in takers if each["key"] == line["key"]]
         own = sum(each["own_nano"] for each in peers)
         part = Fraction(line["own_nano"], own) if own else Fraction(1, len(peers))
-        keys = 1 if how == "weighted" else len({each["key"] for each in takers})
+        keys = 1 if how is Split.WEIGHTED else len({each["key"] for each in takers})
         shares[line["row"]] = pot * part / keys
     return {row: (idle[row], shares.get(row, Fraction(0))) for row in idle}
 
 
-@given(estates(), st.sampled_from(["weighted", "even"]))
+@given(estates(), st.sampled_from(Split))
 def test_the_order_of_lines_does_not_matter(estate: Any, how: Split) -> None:
     lines, capacity = estate
 
