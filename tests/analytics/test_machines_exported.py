@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from analytics.answers import Basis, cost_answer
 from analytics.cost import By
@@ -17,6 +20,7 @@ from analytics.window import Window
 from ingest.store.engine import Session
 from support.cluster import full_hour, of_prometheus
 from support.kubernetes import Sample, sample
+from support.prometheus import node_exporter
 
 START = full_hour(4)
 HOUR = Window(START, START + timedelta(hours=1))
@@ -107,3 +111,56 @@ def test_a_machine_that_only_shares_the_clusters_prometheus(
     found = costs(session, tenant)
     assert found["bastion"] > 0
     assert found["total"] == Decimal("0.23") + found["bastion"]
+
+
+@pytest.mark.process
+def test_what_debians_node_exporter_says_of_this_machine(
+    session: Session, telemetry: Any, sending: Any, tenant: str, tmp_path: Path
+) -> None:
+    """Its page, told every minute of an hour in which each processor is busy a quarter of the time. By the
+    names of the Collector's hostmetrics receiver the same machine costs the same.
+    """
+    with node_exporter(tmp_path / "exporter", "cpu", "meminfo", "uname") as address:
+        page = httpx2.get(f"http://{address}/metrics", trust_env=False).text
+    told = [one for family in text_string_to_metric_families(page) for one in family.samples]
+    for at in moments():
+        time_ms, age_s = round(at.timestamp() * 1000), (at - START).total_seconds()
+        telemetry.prometheus(
+            sample(
+                one.name, time_ms,
+                one.value + age_s * (0.75 if one.labels.get("mode") == "idle" else 0.0)
+                if one.name == "node_cpu_seconds_total" else one.value,
+                job="node", instance="10.1.0.7:9100", **one.labels,
+            )
+            for one in told
+        )  # fmt: skip
+    telemetry.store()
+
+    processors = len({one.labels["cpu"] for one in told if one.name == "node_cpu_seconds_total"})
+    (name,) = (one.labels["nodename"] for one in told if one.name == "node_uname_info")
+    memory, available = (
+        next(one.value for one in told if one.name == f"node_memory_Mem{word}_bytes")
+        for word in ("Total", "Available")
+    )
+    found = frames(session, tenant)
+    (node,) = found.nodes.to_dicts()
+    assert (node["cluster"], node["node"], node["cpu_capacity"], node["memory_capacity"]) == (
+        "", name, processors, memory,
+    )  # fmt: skip
+    minutes = found.node_minutes.sort("minute")
+    assert minutes["busy_share"].to_list() == pytest.approx([0.25] * 60)
+    assert minutes["memory_usage"].to_list() == [memory - available] * 60
+
+    collector = sending(f"{tenant}-collector")
+    for at in moments():
+        collector.gauges({"host.name": name}, [
+            ("system.cpu.logical.count", float(processors), at, {}),
+            ("system.cpu.utilization", 0.25, at, {"state": "user"}),
+            ("system.cpu.utilization", 0.75, at, {"state": "idle"}),
+            ("system.memory.limit", memory, at, {}),
+            ("system.memory.usage", memory - available, at, {"state": "used"}),
+        ])  # fmt: skip
+    collector.store()
+    once = costs(session, tenant)
+    assert once[name] > 0
+    assert costs(session, f"{tenant}-collector") == once
