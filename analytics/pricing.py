@@ -24,7 +24,7 @@ _SPOT: Final = "spot"
 def sized(nodes: pl.DataFrame, book: PriceBook, day: date) -> pl.DataFrame:
     """Nodes with a size, whether their type has a list price that day (`listed`), and whether they are spot
     and the book knows their price on demand only (`no_spot_price`); a type in the book fills in a size nobody
-    told.
+    told, and where there is none, what is allocatable is all there is.
     """
     rows = []
     for kind in nodes.select(_KINDS).unique().iter_rows():
@@ -48,6 +48,8 @@ def sized(nodes: pl.DataFrame, book: PriceBook, day: date) -> pl.DataFrame:
     return (
         nodes.join(sizes, on=list(_KINDS))
         .with_columns(told("cpu_capacity", "_cores"), told("memory_capacity", "_bytes"))
+        # The Collector's k8s_cluster receiver tells what is allocatable, and no capacity.
+        .with_columns(told("cpu_capacity", "cpu_allocatable"), told("memory_capacity", "memory_allocatable"))
         .with_columns(told("cpu_allocatable", "cpu_capacity"), told("memory_allocatable", "memory_capacity"))
         .drop("_cores", "_bytes")
         .filter((pl.col("cpu_capacity") > 0) & (pl.col("memory_capacity") > 0))

@@ -196,6 +196,20 @@ def test_a_node_of_unknown_size_costs_what_its_containers_hold(
     assert sum(map(sum, amounts(costs).values())) == 40_000_000
 
 
+def test_a_node_of_which_only_what_is_allocatable_is_told(estate: Any, book: Any) -> None:
+    """As the Collector's k8s_cluster receiver does, of a type in no price book: nothing is the system's."""
+    one = estate()
+    one.node(1, cpu_capacity=0.0, memory_capacity=0.0, cpu_allocatable=4.0, memory_allocatable=16.0 * GIB)
+    one.container(11, workload=1)
+    an_hour(one, 11, cpu_request=1.0, cpu_usage=0.5, memory_request=4.0 * GIB, memory_usage=4.0 * GIB)
+
+    costs = one.costs(book)
+
+    assert (costs.nodes_nano, costs.unsized, costs.estimated) == (200_000_000, (), ("node-1",))
+    assert amounts(costs)[(1, "container")] == (30_000_000, 20_000_000)
+    assert amounts(costs)[(None, "system")] == (0, 0)
+
+
 def test_a_machine_of_unknown_size_and_type_is_named(estate: Any, book: Any) -> None:
     one = estate()
     one.node(1, at=range(0, 60, 5), cluster="", cpu_capacity=0.0, memory_capacity=0.0)
