@@ -165,7 +165,7 @@ def test_what_is_not_compared_is_told() -> None:
     assert found.rows == ()
     assert [note.split(";")[0] for note in found.notes] == [
         "Not compared: charges in EUR",
-        "Not compared: 3 charges that reach over the window's edge, 12.5 USD altogether.",
+        "Not compared: 3 charges over the window's edge, 12.5 USD altogether.",
         "Not compared: Tax of 19 USD",
     ]
 
