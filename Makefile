@@ -55,7 +55,8 @@ FAULT_TESTS := tests/serve/test_kills.py tests/serve/test_full_disk.py tests/ser
 	tests/ingest/spool tests/ingest/loader tests/ingest/store/test_faults.py tests/ingest/store/test_views_fuzz.py \
 	tests/collector/check tests/collector/remote_write tests/collector/test_otlp_json.py tests/collector/test_codecs.py \
 	tests/collector/test_bombs.py tests/collector/test_grpc_abuse.py tests/collector/test_guided_fuzz.py \
-	tests/collector/test_http_random.py
+	tests/collector/test_http_random.py tests/collector/foreign tests/collector/scrape \
+	tests/ingest/store/test_functions.py tests/ingest/store/test_access_log.py
 
 .PHONY: faults
 faults: $(DEV) $(FUZZ) ## Try faults and bad input for an hour and a half, other ones each time

@@ -12,10 +12,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.check.check import TimeGate
+from collector.check.scrub import Scrubber
 from collector.door import Arrival, Caller, bearer_of
 from collector.refusals import ForbiddenError, UnauthenticatedError
 from collector.server import OtlpServer
-from collector.settings import CollectorSettings
+from collector.settings import CollectorSettings, ScrubSettings
 from ingest.signals import Signal
 
 HOUR_NS = 3600 * 10**9
@@ -61,17 +62,26 @@ class Collector:
 
 
 @pytest.fixture
-async def collector(fake_spool: Any) -> AsyncIterator[Collector]:
+async def collector(fake_spool: Any, request: pytest.FixtureRequest) -> AsyncIterator[Collector]:
+    """A real one over a spool that remembers, with the deny list that holds if nobody says another. As an
+    indirect parameter: settings.
+    """
     fake_spool.remembers = True
     registry = CollectorRegistry()
     server = OtlpServer(
         CollectorSettings(
-            http_port=0, grpc_port=0, max_body_bytes=1 << 20, max_wire_bytes=1 << 20, max_repair_bytes=1 << 24
+            http_port=0,
+            grpc_port=0,
+            max_body_bytes=1 << 20,
+            max_wire_bytes=1 << 20,
+            max_repair_bytes=1 << 24,
+            **getattr(request, "param", {}),
         ),
         spool=fake_spool,
         gate=TimeGate(retention_ns=100 * 365 * 24 * HOUR_NS, ahead_ns=HOUR_NS),
         registry=registry,
         door=TokenDoor(),
+        scrubber=Scrubber.of(ScrubSettings(), bytes(32)),
     )
     await server.start()
     async with httpx2.AsyncClient(base_url=server.http_url, trust_env=False, timeout=60) as client:

@@ -176,6 +176,46 @@ async def test_a_stream_that_waits_ends_with_the_collector(collector: Any, chann
         assert await call == b""
 
 
+@pytest.mark.parametrize("collector", [{"max_streams": 1}], indirect=True)
+async def test_streams_beyond_the_most_come_back_later(collector: Any, channel: Any, now_us: int) -> None:
+    first = channel.stream_unary(ACCESS_LOGS)()
+    await first.write(message(now_us))
+    async with asyncio.timeout(10):
+        while not collector.stored:  # noqa: ASYNC110 - the fake has no event
+            await asyncio.sleep(0.01)
+    with pytest.raises(aio.AioRpcError) as error:
+        await streamed(channel, message(now_us + 1))
+    assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "too many streams" in str(error.value.details())
+    assert "grpc-status-details-bin" in dict(error.value.trailing_metadata()), "when to come back"
+    assert collector.count("refusals_total", signal="logs", transport="grpc", reason="overloaded") == 1
+    await first.done_writing()
+    assert await first == b""
+    assert await streamed(channel, message(now_us + 2)) == b""
+    assert [items for _, _, items in collector.stored] == [1, 1]
+
+
+async def test_credentials_in_envoys_headers_and_jaegers_tags_are_not_kept(
+    collector: Any, channel: Any, now_us: int
+) -> None:
+    entry = STREAM_MESSAGE.FromString(message(now_us))
+    for key, text in (("authorization", "Bearer hunter2"), ("x-request-id", "kept-1")):
+        entry.http_logs.log_entry[0].request.request_headers.add(key=key, value=text)
+    await streamed(channel, entry.SerializeToString())
+    request = MESSAGES["PostSpansRequest"].FromString(PROTO)
+    for key, text in (("authorization", "hunter2"), ("seen", "kept-2")):
+        request.batch.spans[0].tags.add(key=key, v_str=text)
+    await channel.unary_unary(POST_SPANS)(request.SerializeToString())
+
+    logs, traces = collector.bodies()
+
+    assert b"kept-1" in logs
+    assert b"kept-2" in traces
+    assert b"hunter2" not in logs + traces
+    for signal in ("logs", "traces"):
+        assert collector.count("attributes_scrubbed_total", signal=signal, action="dropped") == 1
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_as_a_message(body: bytes) -> None:
     with contextlib.suppress(BadRequestError):

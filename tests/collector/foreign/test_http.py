@@ -52,6 +52,15 @@ async def test_zipkin_is_stored_and_answered_as_by_zipkin(collector: Any, kind: 
     assert collector.count("requests_total", signal="traces", transport="http", code="200") == 1
 
 
+async def test_credentials_in_tags_are_not_kept(collector: Any) -> None:
+    spans = json.loads(ASCEND)
+    spans[0]["tags"] = {"http.request.header.cookie": "hunter2", "authorization": "hunter2", "seen": "kept"}
+    assert (await collector.post(ZIPKIN, json.dumps(spans).encode(), JSON)).status_code == 202
+    (body,) = collector.bodies()
+    assert b"kept" in body
+    assert b"hunter2" not in body
+
+
 async def test_what_is_sent_again_is_stored_once(collector: Any) -> None:
     for body, headers in ((ASCEND, {}), (gzip.compress(ASCEND), {"content_encoding": "gzip"})):
         assert (await collector.post(ZIPKIN, body, JSON, **headers)).status_code == 202
