@@ -28,7 +28,6 @@ from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer, Span
 from analytics.grouping import PLAIN, By, CostTerms
 from analytics.idle import idle_rows, judged, thresholds, with_gaps
 from analytics.inventory_owners import inventory_owners
-from analytics.lines import COSTS
 from analytics.money import usd
 from analytics.notes import activity_notes, cost_notes, ownership_notes, service_notes
 from analytics.ownership.apply import asked_of
@@ -108,13 +107,13 @@ def cost_answer(
     span = parse_window(window, now)
     hours = Decimal(int((span.end - span.start).total_seconds())) / 3600
     sharing = Sharing.of(terms, hours, basis.rate)
-    facts = _facts(session, basis, window, now, tenant, witnesses=False, asked=sharing.columns())
+    facts = _facts(session, basis, span, now, tenant, witnesses=False, asked=sharing.columns())
     return _cost(facts, basis, by, terms, sharing)
 
 
 def idle_answer(session: Session, basis: Basis, *, window: str, now: datetime, tenant: str) -> IdleAnswer:
     """What is silent or long tail in the window. Raises WindowError, and what the session raises."""
-    facts = _facts(session, basis, window, now, tenant)
+    facts = _facts(session, basis, parse_window(window, now), now, tenant)
     return _idle(facts, basis, _judged(session, basis, facts, tenant))
 
 
@@ -122,7 +121,7 @@ def recommend_answer(
     session: Session, basis: Basis, *, window: str, now: datetime, tenant: str
 ) -> RecommendAnswer:
     """What could sleep, with a first estimate. Raises WindowError, and what the session raises."""
-    facts = _facts(session, basis, window, now, tenant)
+    facts = _facts(session, basis, parse_window(window, now), now, tenant)
     return _recommend(facts, basis, _judged(session, basis, facts, tenant))
 
 
@@ -135,7 +134,7 @@ def reconcile_answer(
     session: Session, basis: Basis, *, window: str, now: datetime, tenant: str
 ) -> ReconciliationAnswer:
     """The bill beside what was computed. Raises WindowError, and what the session raises."""
-    facts = _facts(session, basis, window, now, tenant, witnesses=False)
+    facts = _facts(session, basis, parse_window(window, now), now, tenant, witnesses=False)
     span = facts.window
     bill = queries.read_range(session, "bill_resources", tenant, span.start, span.end)
     node_ids = queries.read_range(session, "node_ids", tenant, span.start, span.end)
@@ -155,7 +154,7 @@ def reconcile_answer(
 
 def first_answers(session: Session, basis: Basis, *, window: str, now: datetime, tenant: str) -> FirstAnswers:
     """Everything a front page shows, for the price of one answer. Raises as the others do."""
-    facts = _facts(session, basis, window, now, tenant)
+    facts = _facts(session, basis, parse_window(window, now), now, tenant)
     found = _judged(session, basis, facts, tenant)
     return FirstAnswers(
         by_application=_cost(facts, basis, By.APPLICATION),
@@ -167,7 +166,7 @@ def first_answers(session: Session, basis: Basis, *, window: str, now: datetime,
 
 def owners_answer(session: Session, basis: Basis, *, window: str, now: datetime, tenant: str) -> OwnersAnswer:
     """Who owns what in the window, and what nobody does. Raises as the others do."""
-    facts = _facts(session, basis, window, now, tenant, witnesses=False)
+    facts = _facts(session, basis, parse_window(window, now), now, tenant, witnesses=False)
     ruleset, costed = facts.ownership.rules, with_costs(facts.workloads, facts.costs)
     whole, unowned = (
         int(frame["cost_nano"].sum()) for frame in (costed, costed.filter(pl.col("team") == UNOWNED))
@@ -189,7 +188,7 @@ def owners_explained(
     session: Session, basis: Basis, *, service: str, window: str, now: datetime, tenant: str
 ) -> OwnersExplained:
     """Why the workloads of a service are whose they are. Raises as the others do."""
-    facts = _facts(session, basis, window, now, tenant, witnesses=False)
+    facts = _facts(session, basis, parse_window(window, now), now, tenant, witnesses=False)
     ruleset = facts.ownership.rules
     rows = explained(
         with_costs(facts.workloads, facts.costs),
@@ -205,8 +204,7 @@ def _cost(
     facts: _Facts, basis: Basis, by: By, terms: CostTerms = PLAIN, sharing: Sharing = AS_IT_IS
 ) -> CostAnswer:
     rows = cost_rows(facts.costs, facts.workloads, by, basis.rate, sharing)
-    everything = int(facts.costs.lines.select(pl.sum_horizontal(pl.col(COSTS).sum())).item() or 0)
-    divided = usd(everything + sharing.overhead_nano) * basis.rate
+    divided = usd(facts.costs.divided_nano + sharing.overhead_nano) * basis.rate
     notes = (*service_notes(rows), *cost_notes(facts.costs, facts.window))
     return CostAnswer(
         **_about(facts, basis, notes),
@@ -240,7 +238,7 @@ def _activity_notes(facts: _Facts, basis: Basis, found: pl.DataFrame) -> Iterato
 def _facts(
     session: Session,
     basis: Basis,
-    window: str,
+    span: Window,
     now: datetime,
     tenant: str,
     *,
@@ -250,7 +248,7 @@ def _facts(
     """Everything an answer is made of; `witnesses` only if workloads are to be judged, `asked` labels and
     attributes beside those of the rules. The next day is read while one is priced.
     """
-    span, settings = parse_window(window, now), basis.settings
+    settings = basis.settings
     ownership = basis.ownership.now()
     told = asked_of((*ownership.rules.columns(), *asked))
     with Reader() as reader:

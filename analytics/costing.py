@@ -83,6 +83,11 @@ class CostLines:
     node_totals: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NODE_TOTAL_SCHEMA))
     volume_totals: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VOLUME_TOTAL_SCHEMA))
 
+    @property
+    def divided_nano(self) -> int:
+        """What all lines add up to."""
+        return self.nodes_nano + self.functions_nano + self.volumes_nano
+
 
 def cost_lines(
     parts: Sequence[DayCosts],

@@ -9,6 +9,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+MOST_OVERHEAD: Final = 1_000_000
+OVERHEAD_PLACES: Final = 9
+"""Of the amount that is shared beside costs: how much an hour, and with how many decimals, at most."""
+
 
 class By(StrEnum):
     """The key of a cost table's lines."""

@@ -20,7 +20,7 @@ from analytics.answers import (
 )
 from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer
 from analytics.filters.grammar import MOST_CHARACTERS
-from analytics.grouping import By, CostTerms, Split, Treatment
+from analytics.grouping import MOST_OVERHEAD, OVERHEAD_PLACES, By, CostTerms, Split, Treatment
 from analytics.ownership.documents import OwnersAnswer, OwnersExplained
 from analytics.window import DEFAULT_WINDOW
 from api.access import CallerParameter
@@ -45,7 +45,7 @@ def _terms(
     overhead: Annotated[
         Decimal,
         Query(
-            ge=0, le=1_000_000, max_digits=18, decimal_places=9,
+            ge=0, le=MOST_OVERHEAD, max_digits=18, decimal_places=OVERHEAD_PLACES,
             description="An amount an hour, in the answer's currency, that is shared as well.",
         ),
     ] = Decimal(0),

@@ -66,9 +66,9 @@ def matches(found: Filter | None) -> pl.Expr:
     if isinstance(found, Joined):
         return reduce(and_ if found.every else or_, (matches(part) for part in found.parts))
     column = pl.col(_column(found)).fill_null("")
-    if found.field in ("kind", "controllerKind"):
-        column = column.str.to_lowercase()
     values = [_value(found, value) for value in found.values]
+    if _column(found) == FIELDS["kind"]:  # OpenCost writes deployment, Kubernetes Deployment
+        column, values = column.str.to_lowercase(), [value.lower() for value in values]
     any_of = reduce(or_, (_COMPARE[found.operator](column, value) for value in values))
     return any_of.not_() if found.negated else any_of
 
@@ -82,9 +82,7 @@ def _comparisons(found: Filter | None) -> Iterator[Comparison]:
 
 
 def _value(found: Comparison, value: str) -> str:
-    if value == _UNALLOCATED and found.operator is Operator.IS:
-        return ""
-    return value.lower() if found.field in ("kind", "controllerKind") else value
+    return "" if value == _UNALLOCATED and found.operator is Operator.IS else value
 
 
 def _column(found: Comparison) -> str:

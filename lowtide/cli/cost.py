@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analytics.grouping import By, CostTerms, Split, Treatment
+from analytics.grouping import MOST_OVERHEAD, OVERHEAD_PLACES, By, CostTerms, Split, Treatment
 from analytics.window import DEFAULT_WINDOW
 from lowtide.cli.invocation import OutputOption, invocation
 from lowtide.output import Column, Output, Unit, render
@@ -40,7 +40,6 @@ def _window(given: str) -> str:
     return given
 
 
-_MOST_OVERHEAD = 1_000_000
 WindowOption = Annotated[
     str,
     typer.Option(
@@ -71,9 +70,9 @@ def _amount(given: str) -> str:
         found = Decimal(given)
     except ArithmeticError:
         found = Decimal(-1)
-    if not (found.is_finite() and 0 <= found <= _MOST_OVERHEAD and round(found, 9) == found):
+    if not (found.is_finite() and 0 <= found <= MOST_OVERHEAD and round(found, OVERHEAD_PLACES) == found):
         raise typer.BadParameter(
-            f"{given!r} is no amount from 0 to {_MOST_OVERHEAD:,} with nine decimals at most"
+            f"{given!r} is no amount from 0 to {MOST_OVERHEAD:,} with nine decimals at most"
         )
     return given
 
