@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.requests import LOADS
-from bench.variants import variants
+from bench.variants import KINDS, variants
 from ingest.signals import Signal
 from ingest.store.engine import Engine
+from ingest.store.known_series import NOTHING, KnownSeries
 from ingest.store.migrate import migrate
 from ingest.store.otlp import OtlpWriter, Request
 from ingest.store.settings import StoreSettings
@@ -190,7 +191,7 @@ SHAPES: dict[str, tuple[Signal, Callable[[int], bytes]]] = {
 def measure(_seconds: float) -> dict[str, Any]:
     """Every shape, and the ordinary loads."""
     loads = {}
-    for name in [load.name for load in LOADS] + list(SHAPES):
+    for name in [load.name for load in LOADS] + list(SHAPES) + list(KNOWN):
         done = subprocess.run(
             [sys.executable, "-m", "bench.memory", name], capture_output=True, text=True, check=False
         )
@@ -204,7 +205,17 @@ def measure(_seconds: float) -> dict[str, Any]:
     }
 
 
+KNOWN: dict[str, Callable[[], Iterator[bytes]]] = {
+    "points of known series": lambda: cycle(variants(_POINTS, 400, 1.0)),
+    "points of one known series": lambda: cycle([_points(5, b"\x19" + _NOW[1:] + b"\x21" + bytes(8))]),
+}
+"""Metrics whose first requests, `KINDS` of them, make the series of all others known."""
+_POINTS = next(load for load in LOADS if load.name == "points")
+
+
 def _requests(name: str) -> tuple[Signal, Iterator[bytes]]:
+    if name in KNOWN:
+        return Signal.METRICS, KNOWN[name]()
     for load in LOADS:
         if load.name == name:
             return load.signal, cycle(variants(load, 400, 1.0))
@@ -214,25 +225,27 @@ def _requests(name: str) -> tuple[Signal, Iterator[bytes]]:
 
 def _one(name: str) -> dict[str, Any]:
     signal, kinds = _requests(name)
-    first = next(kinds)
-    bodies: list[bytes] = []
+    first = [next(kinds) for _ in range(KINDS if name in KNOWN else 1)]
+    requests: list[Request] = []
     expected = 0
-    while expected < BATCH_BYTES:
-        bodies.append(next(kinds))
-        expected += unfolded_bytes(signal, bodies[-1])
     with tempfile.TemporaryDirectory(prefix="lowtide-bench-") as folder:
         target = parse_target("embedded", Path(folder) / "store")
         with closing(Engine(target, lambda session: migrate(session, StoreSettings()))) as engine:
             engine.reach()
             engine.session().execute("SYSTEM STOP MERGES")
-            writer = OtlpWriter(engine)
-            writer.insert(signal, 1, "first", [Request("default", 1, first)])
+            writer = OtlpWriter(engine, known=KnownSeries())
+            writer.insert(signal, 1, "first", [Request("default", 1, body) for body in first])
+            while expected < BATCH_BYTES:
+                body = next(kinds)
+                looked = writer.look(signal, "default", body)
+                requests.append(Request("default", 1, body, looked))
+                expected += unfolded_bytes(signal, body, (looked or NOTHING).known)
             with _peak() as peak:
-                writer.insert(signal, 2, "second", [Request("default", 1, body) for body in bodies])
+                writer.insert(signal, 2, "second", requests)
             writer.close()
     taken = peak[1] - peak[0]
     return {
-        "body_mib": round(sum(map(len, bodies)) / 2**20, 1),
+        "body_mib": round(sum(len(request.body) for request in requests) / 2**20, 1),
         "expected_mib": round(expected / 2**20),
         "taken_mib": round(taken / 2**20),
         "of_expected": round(taken / expected, 2),

@@ -33,6 +33,8 @@ LINE_BYTES: Final = 1200
 RESOURCE_BYTES: Final = 1500
 SCOPE_BYTES: Final = 500
 METRIC_BYTES: Final = 250
+KNOWN_POINT_BYTES: Final = 300
+"""A point of a series that the store knows, and so leaves its attributes behind."""
 EVENT_BYTES: Final = 80
 """An event or link of a span."""
 EXEMPLAR_BYTES: Final = 200
@@ -64,9 +66,10 @@ _FIELDS: Final = 32  # numbers of fields that the table has room for
 _DEPTH: Final = 8
 _KEY, _VALUE = 0x0A, 0x12  # tags in an attribute
 _DOUBLE, _LIST, _MAP, _BYTES = 0x21, 0x2A, 0x32, 0x3A  # tags of its value
-_PLAIN, _RESOURCE, _NAMES, _RECORD, _PACKED, _BODY = range(6)  # what a message is to the estimate
-_TOTAL, _LONG_NAMES, _RECORDS, _COUNTS = range(4)
-"""What is counted: memory; bytes of long names in the resource that is open, and its records."""
+_PLAIN, _RESOURCE, _NAMES, _RECORD, _PACKED, _BODY, _POINT = range(7)  # what a message is to the estimate
+_TOTAL, _LONG_NAMES, _RECORDS, _POINTS, _COUNTS = range(5)
+"""What is counted: memory; bytes of long names in the resource that is open, and its records; points of
+gauges and sums."""
 _DELIMITED: Final = 2
 _TEXT: Final = 0x0A
 """The tag of a value that is a text."""
@@ -77,9 +80,11 @@ _FIRST_MESSAGE: Final = 0x0A
 """The tag of a request's resource entries, and in each of its resource."""
 
 Memory: TypeAlias = Any
-Estimate: TypeAlias = Callable[[bytes, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]], int]
+Marks: TypeAlias = NDArray[np.uint8]
+Estimate: TypeAlias = Callable[[bytes, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Marks], int]
 _LONGEST_SIGNATURE: Final = "int64(Bytes(uint8, 1, 'C'))"
-_SIGNATURE: Final = "int64(Bytes(uint8, 1, 'C'), int64[::1], int64[::1], int64[::1])"
+_SIGNATURE: Final = "int64(Bytes(uint8, 1, 'C'), int64[::1], int64[::1], int64[::1], uint8[::1])"
+_NONE_KNOWN: Final = np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +104,10 @@ def _request(records: _Message) -> _Message:
 
 
 def _points(
-    attributes: int, each: Mapping[int, int] | None = None, below: Mapping[int, _Message] | None = None
-) -> _Message:
-    point = _Message(_RECORD, RECORD_BYTES, {attributes: ATTRIBUTE_BYTES} | dict(each or {}), below or {})
+    attributes: int, each: Mapping[int, int] | None = None, below: Mapping[int, _Message] | None = None,
+    role: int = _RECORD,
+) -> _Message:  # fmt: skip
+    point = _Message(role, RECORD_BYTES, {attributes: ATTRIBUTE_BYTES} | dict(each or {}), below or {})
     return _Message(below={1: point})
 
 
@@ -109,7 +115,7 @@ _EVENT: Final = _Message(takes=EVENT_BYTES, each={3: LEAF_BYTES})
 _LINK: Final = _Message(takes=EVENT_BYTES, each={4: LEAF_BYTES})
 _SPAN: Final = _Message(_RECORD, SPAN_BYTES, {9: ATTRIBUTE_BYTES}, {11: _EVENT, 13: _LINK})
 _EXEMPLAR: Final = _Message(takes=EXEMPLAR_BYTES, each={7: LEAF_BYTES})
-_NUMBER: Final = _points(7, below={5: _EXEMPLAR})
+_NUMBER: Final = _points(7, below={5: _EXEMPLAR}, role=_POINT)
 _METRIC: Final = _Message(
     takes=METRIC_BYTES,
     below={
@@ -128,13 +134,15 @@ _SHAPES: Final = {
 """Numbers of opentelemetry/proto 1.x."""
 
 
-def unfolded_bytes(signal: Signal, body: bytes) -> int:
+def unfolded_bytes(signal: Signal, body: bytes, known: Marks = _NONE_KNOWN) -> int:
     """Bytes of memory that storing this request (protobuf, decompressed) takes, about and rather too many.
+    `known` says of the points of gauges and sums, in their order, whether they leave their attributes behind
+    (`ingest.store.known_series`); those for which it says nothing do not.
 
     What lies behind damage does not count.
     """
     table, roles = _tables(signal)
-    return COPIES * len(body) + _load()(body, table, roles, np.zeros(_COUNTS, np.int64))
+    return COPIES * len(body) + _load()(body, table, roles, np.zeros(_COUNTS, np.int64), known)
 
 
 def most_unfolded_bytes(body: bytes, records: int) -> int:
@@ -258,9 +266,31 @@ def _line(memory: Memory, at: int, end: int) -> int:
 
 
 @part
+def _hold(memory: Memory, at: int, size: int, takes: int, role: int, leaves: bool, counted: Memory) -> None:
+    """A message of a role has an attribute; a point leaves it behind."""
+    if leaves and role == _POINT:
+        counted[_TOTAL] -= (COPIES - 1) * size
+        return
+    value_tag, value_size = _value_at(memory, at, at + size)
+    counted[_TOTAL] += _beside(value_tag, value_size) + takes
+    if role == _NAMES:
+        counted[_LONG_NAMES] += _long_name(value_tag, value_size)
+
+
+@part
+def _open(memory: Memory, at: int, size: int, role: int, takes: int, counted: Memory) -> None:
+    """A message begins."""
+    counted[_TOTAL] += takes
+    if role == _PACKED:
+        counted[_TOTAL] += size * PACKED_BYTES
+    elif role == _BODY:
+        counted[_TOTAL] += _line(memory, at, at + size)
+
+
+@part
 def _close(role: int, counted: Memory) -> None:
     """A message has ended."""
-    if role == _RECORD:
+    if role in (_RECORD, _POINT):
         counted[_RECORDS] += 1
     elif role == _RESOURCE:
         counted[_TOTAL] += counted[_RECORDS] * counted[_LONG_NAMES] * LONG_NAME_COPIES
@@ -268,14 +298,20 @@ def _close(role: int, counted: Memory) -> None:
 
 
 def _estimate(
-    body: bytes, table: NDArray[np.int64], roles: NDArray[np.int64], counts: NDArray[np.int64]
+    body: bytes,
+    table: NDArray[np.int64],
+    roles: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    known: Marks,
 ) -> int:
-    memory, meaning, role_of, counted = (
+    memory, meaning, role_of, counted, is_known = (
         address_of(body),
         address_of(table),
         address_of(roles),
         address_of(counts),
+        address_of(known),
     )
+    leaves = False  # the point that is open leaves its attributes behind
     ends = np.empty(_DEPTH, np.int64)
     messages = np.empty(_DEPTH, np.int64)
     depth = message = at = 0
@@ -299,17 +335,15 @@ def _estimate(
         what = meaning[message * _FIELDS + (tag >> 3)] if tag >> 3 < _FIELDS and tag & 7 == _DELIMITED else 0
         if what <= 0:
             if what < 0:
-                value_tag, value_size = _value_at(memory, at, at + size)
-                counted[_TOTAL] += _beside(value_tag, value_size) - what
-                if role_of[2 * message] == _NAMES:
-                    counted[_LONG_NAMES] += _long_name(value_tag, value_size)
+                _hold(memory, at, size, -what, role_of[2 * message], leaves, counted)
             at += size
             continue
-        counted[_TOTAL] += role_of[2 * what + 1]
-        if role_of[2 * what] == _PACKED:
-            counted[_TOTAL] += size * PACKED_BYTES
-        elif role_of[2 * what] == _BODY:
-            counted[_TOTAL] += _line(memory, at, at + size)
+        role = role_of[2 * what]
+        if role == _POINT:
+            leaves = counted[_POINTS] < len(known) and is_known[counted[_POINTS]] != 0
+            counted[_POINTS] += 1
+        takes = KNOWN_POINT_BYTES if role == _POINT and leaves else role_of[2 * what + 1]
+        _open(memory, at, size, role, takes, counted)
         messages[depth], ends[depth] = message, end
         depth += 1
         message, end = what, at + size

@@ -14,11 +14,12 @@ that.
 
 from __future__ import annotations
 
+import math
 import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self, TypeVar
 
@@ -32,6 +33,7 @@ from ingest.signals import Signal
 from ingest.spool.errors import SpoolFullError, SpoolReadError
 from ingest.spool.spool import Batch, Spool, SpoolRecord
 from ingest.store.errors import StoreDamagedError, StoreDecodeError, StoreError
+from ingest.store.known_series import NOTHING, Looked
 from ingest.store.otlp import Request
 from ingest.unfolded import unfolded_bytes
 
@@ -46,6 +48,9 @@ _READ_BYTES = 4 * 1024 * 1024
 
 class Writer(Protocol):
     """What the pipe needs of the store."""
+
+    def look(self, signal: Signal, tenant: str, body: bytes) -> Looked | None:
+        """Which of a request's points take less than others; None of what has no points."""
 
     def insert(self, signal: Signal, batch_id: int, token: str, requests: list[Request]) -> None:
         """Insert a batch once, however often it is called. Raises StoreError."""
@@ -165,7 +170,7 @@ class Pipe:
         records = self._until_done(lambda: self.spool.read_batch(batch), "read a batch from the spool")
         if records is None:
             return False
-        self._attempt(batch, records)
+        self._attempt(batch, records, {})
         self._wait(0)
         return not self.halt.is_set()
 
@@ -183,17 +188,17 @@ class Pipe:
         taken = self._until_done(lambda: self._take(after), "begin a batch")
         if taken is None:
             return False
-        batch, records, emptied = taken
+        batch, gathered = taken
         if batch is None:
             return False
-        self._attempt(batch, records)
-        if emptied:
-            self._pause(started)
+        self._attempt(batch, gathered.records, gathered.looks)
+        if gathered.emptied:
+            self._pause(started, self._filling(gathered))
         return True
 
-    def _attempt(self, batch: Batch, records: list[SpoolRecord]) -> None:
+    def _attempt(self, batch: Batch, records: list[SpoolRecord], looks: Mapping[int, Looked]) -> None:
         """Store a batch in a thread of its own."""
-        attempt = _Attempt(lambda: self._store(batch, records), self._ended)
+        attempt = _Attempt(lambda: self._store(batch, records, looks), self._ended)
         self._under_way.add(attempt)
         attempt.start()
 
@@ -216,45 +221,63 @@ class Pipe:
             if ended.error is not None:
                 raise ended.error
 
-    def _take(self, after_seq: int) -> tuple[Batch | None, list[SpoolRecord], bool]:
-        """The next batch, fixed in the spool, its records, and whether nothing waits behind it. No batch if
-        no record could be read."""
-        records, emptied = self._gather(after_seq)
-        return (self.spool.begin_batch(self.signal, records) if records else None), records, emptied
+    def _take(self, after_seq: int) -> tuple[Batch | None, _Gathered]:
+        """The next batch, fixed in the spool, and what is in it. No batch if no record could be read."""
+        gathered = self._gather(after_seq)
+        records = gathered.records
+        return (self.spool.begin_batch(self.signal, records) if records else None), gathered
 
-    def _gather(self, after_seq: int) -> tuple[list[SpoolRecord], bool]:
+    def _gather(self, after_seq: int) -> _Gathered:
         """As many of the next records as are inserted together, one at least if there is one."""
         settings = self.settings
-        records: list[SpoolRecord] = []
-        body_bytes = memory_bytes = 0
-        while body_bytes < settings.batch_bytes and len(records) < settings.batch_requests:
+        found = _Gathered()
+        while found.body_bytes < settings.batch_bytes and len(found.records) < settings.batch_requests:
             more = self.spool.read(
                 self.signal,
-                records[-1].seq if records else after_seq,
-                max_bytes=min(_READ_BYTES, settings.batch_bytes - body_bytes),
-                max_records=settings.batch_requests - len(records),
+                found.records[-1].seq if found.records else after_seq,
+                max_bytes=min(_READ_BYTES, settings.batch_bytes - found.body_bytes),
+                max_records=settings.batch_requests - len(found.records),
             )
             if not more:
-                return records, True
+                found.emptied = True
+                return found
             for record in more:
-                body_bytes += len(record.body)
-                memory_bytes += unfolded_bytes(self.signal, record.body)
+                looked = self.writer.look(self.signal, record.tenant, record.body)
+                body_bytes = found.body_bytes + len(record.body)
+                memory_bytes = found.memory_bytes + unfolded_bytes(
+                    self.signal, record.body, (looked or NOTHING).known
+                )
                 is_over = body_bytes > settings.batch_bytes or memory_bytes > settings.batch_memory_bytes
-                if is_over and records:
-                    return records, False
-                records.append(record)
-        return records, False
+                if is_over and found.records:
+                    return found
+                found.body_bytes, found.memory_bytes = body_bytes, memory_bytes
+                found.records.append(record)
+                if looked is not None:
+                    found.looks[record.seq] = looked
+        return found
 
-    def _pause(self, started: float) -> None:
-        """Let small batches grow: each leaves a part in every table."""
-        left = self.settings.interval_ms / 1000 - (time.monotonic() - started)
-        if left > 0:
-            self.drain.wait(left)
+    def _filling(self, gathered: _Gathered) -> int:
+        """How many requests like these fill a batch, about."""
+        settings, count = self.settings, len(gathered.records)
+        filled = max(
+            gathered.body_bytes / settings.batch_bytes,
+            gathered.memory_bytes / settings.batch_memory_bytes,
+            count / settings.batch_requests,
+        )
+        return max(1, math.ceil(count / filled))
 
-    def _store(self, batch: Batch, records: list[SpoolRecord]) -> bool:
+    def _pause(self, started: float, enough: int) -> None:
+        """Let small batches grow: each leaves a part in every table. Over when so many requests wait."""
+        ends = started + self.settings.interval_ms / 1000
+        after = self.spool.cursor(self.signal)
+        while (left := ends - time.monotonic()) > 0 and not (self.drain.is_set() or self.halt.is_set()):
+            if self.spool.wait_for(self.signal, after, min(left, _IDLE_WAIT_S), enough):
+                return
+
+    def _store(self, batch: Batch, records: list[SpoolRecord], looks: Mapping[int, Looked]) -> bool:
         """Insert until it is stored; False if told to end before."""
         self.lead.begin(batch.batch_id)
-        taken = _Taken.of(batch, records)
+        taken = _Taken.of(batch, records, looks)
 
         def insert() -> tuple[float, float] | StoreDecodeError:
             started = time.monotonic()
@@ -287,7 +310,7 @@ class Pipe:
         if cut is None:
             return False
         return all(
-            self._store(part, [each for each in records if part.first_seq <= each.seq <= part.last_seq])
+            self._store(part, [each for each in records if part.first_seq <= each.seq <= part.last_seq], {})
             for part in cut
         )
 
@@ -362,6 +385,19 @@ class _Attempt(threading.Thread):
         self._ended.put(self)
 
 
+@dataclass(slots=True)
+class _Gathered:
+    """What is to be a batch."""
+
+    records: list[SpoolRecord] = field(default_factory=list)
+    looks: dict[int, Looked] = field(default_factory=dict)
+    """By the number of the record, of those that have points."""
+    body_bytes: int = 0
+    memory_bytes: int = 0
+    emptied: bool = False
+    """Nothing waits behind them."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Taken:
     """What is inserted of a batch, and how it counts."""
@@ -373,10 +409,13 @@ class _Taken:
     size: int
 
     @classmethod
-    def of(cls, batch: Batch, records: list[SpoolRecord]) -> Self:
+    def of(cls, batch: Batch, records: list[SpoolRecord], looks: Mapping[int, Looked]) -> Self:
         """All of the records, or the pieces of the only one."""
         if batch.pieces is None or not records:
-            requests = [Request(record.tenant, record.received_ns, record.body) for record in records]
+            requests = [
+                Request(record.tenant, record.received_ns, record.body, looks.get(record.seq))
+                for record in records
+            ]
             items = sum(record.items for record in records)
             return cls(requests, len(records), items, sum(len(record.body) for record in records))
         (record,) = records

@@ -20,8 +20,8 @@ class LoaderSettings(BaseModel):
         default=360 * 1024 * 1024,
         ge=1024 * 1024,
         description="Bytes of memory that inserting a batch may be expected to take; a request above it is"
-        " inserted by itself. This ends most batches: 360 MiB are some 100,000 spans. Larger batches need"
-        " fewer merges.",
+        " inserted by itself. This ends most batches: 360 MiB are some 100,000 spans, and several times as"
+        " many points of series that the store knows. Larger batches need fewer merges.",
     )
     inserts_at_once: int = Field(
         default=2,
@@ -40,7 +40,7 @@ class LoaderSettings(BaseModel):
         default=2000,
         ge=0,
         le=60_000,
-        description="Least time between two inserts of a signal while the spool is nearly empty. Two seconds:"
+        description="Least time between two inserts of a signal while less than a batch waits. Two seconds:"
         " an insert of a single request costs as much planning as one of thousands, and leaves a part in"
         " each table that has to be merged. A full batch never waits.",
     )

@@ -273,14 +273,13 @@ class Spool:
         """The last record that belongs to a batch; 0 if none does."""
         return self._batches.cursor(signal)
 
-    def wait_for(self, signal: Signal, after_seq: int, timeout_s: float) -> bool:
-        """Wait until there is a durable record after a number; False if there was none in time."""
+    def wait_for(self, signal: Signal, after_seq: int, timeout_s: float, count: int = 1) -> bool:
+        """Wait until there are so many durable records after a number; False if there were not in time."""
+        waiting = self._logs[signal].waiting
         with self._arrived:
             return (
-                self._arrived.wait_for(
-                    lambda: self._health.closed or self._logs[signal].waiting(after_seq) > 0, timeout_s
-                )
-                and self._logs[signal].waiting(after_seq) > 0
+                self._arrived.wait_for(lambda: self._health.closed or waiting(after_seq) >= count, timeout_s)
+                and waiting(after_seq) >= count
             )
 
     def read(self, signal: Signal, after_seq: int, *, max_bytes: int, max_records: int) -> list[SpoolRecord]:

@@ -53,6 +53,8 @@ class Looked:
     """Their series are in the store already, for the point's day."""
     fresh: Numbers
     """For `KnownSeries.add`, once the others are."""
+    forgotten: int = 0
+    """How often everything had been forgotten by then."""
 
 
 NOTHING: Final = Looked(np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros(0, np.uint64))
@@ -127,6 +129,7 @@ class KnownSeries:
         self._lock = threading.Lock()
         self._newer, self._older = self._empty(), self._empty()
         self._count = 0
+        self._forgotten = 0
 
     def look(self, tenant: str, body: bytes) -> Looked:
         """What is known of the points of a clean metrics request."""
@@ -136,7 +139,12 @@ class KnownSeries:
         whose = int.from_bytes(blake2b(tenant.encode(), digest_size=8, key=self._key).digest(), "little")
         with self._lock:
             _look_up()(fingerprints, days, whose, self._newer, self._older, keys, known)
-        return Looked(fingerprints, known, keys[(known == 0) & (keys != 0)])
+            forgotten = self._forgotten
+        return Looked(fingerprints, known, keys[(known == 0) & (keys != 0)], forgotten)
+
+    def holds_still(self, looked: Looked) -> bool:
+        """Whether nothing was forgotten since a look."""
+        return looked.forgotten == self._forgotten
 
     def add(self, fresh: Numbers) -> None:
         """These are in the store now. When there are too many, those that came first are forgotten."""
@@ -153,6 +161,7 @@ class KnownSeries:
         with self._lock:
             self._newer, self._older = self._empty(), self._empty()
             self._count = 0
+            self._forgotten += 1
 
     def _empty(self) -> Numbers:
         return np.zeros(self._slots, np.uint64)

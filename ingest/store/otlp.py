@@ -25,7 +25,7 @@ from ingest.series import Numbers
 from ingest.signals import Signal
 from ingest.store.engine import Engine, Session
 from ingest.store.errors import StoreConfigError, StoreDamagedError, StoreError
-from ingest.store.known_series import NOTHING, KnownSeries
+from ingest.store.known_series import NOTHING, KnownSeries, Looked
 from ingest.store.plain import plain
 
 TABLES: Final = {Signal.TRACES: "otlp_traces", Signal.METRICS: "otlp_metrics", Signal.LOGS: "otlp_logs"}
@@ -84,6 +84,8 @@ class Request:
     tenant: str
     received_ns: int
     body: bytes
+    points: Looked | None = None
+    """What `OtlpWriter.look` said of it; None if nobody asked."""
 
 
 class OtlpWriter:
@@ -101,6 +103,11 @@ class OtlpWriter:
         self._inserting = inserting
         self._known = known or KnownSeries(slots=16)
         self._session: Session | None = None
+
+    def look(self, signal: Signal, tenant: str, body: bytes) -> Looked | None:
+        """Which of a request's points leave their attributes behind, if it is inserted soon; None of what has
+        no points. Safe to call from any thread."""
+        return self._known.look(tenant, body) if signal is Signal.METRICS else None
 
     def insert(self, signal: Signal, batch_id: int, token: str, requests: Iterable[Request]) -> None:
         """Insert a batch once, however often this is called with the same arguments.
@@ -165,8 +172,8 @@ def _framed(
             _varint(_TENANT_FIELD << 3 | _BYTES), _varint(len(tenant)), tenant,
             _varint(_RECEIVED_FIELD << 3 | _FIXED64), struct.pack("<Q", request.received_ns),
         ))  # fmt: skip
-        points = NOTHING
-        if signal is Signal.METRICS:
+        points = request.points or NOTHING
+        if signal is Signal.METRICS and (request.points is None or not known.holds_still(points)):
             points = known.look(request.tenant, request.body)
         body = plain(signal, request.body, points)
         if body is not request.body:  # else it says no fingerprints

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -113,7 +114,11 @@ def of_names(resource: Any) -> int:
     return total * unfolded.LONG_NAME_COPIES
 
 
-def of_record(record: Any) -> int:
+def of_record(record: Any, *, is_known: bool = False) -> int:
+    if is_known:  # all of it but the attributes
+        own = sum(attribute.ByteSize() for attribute in record.attributes)
+        saved = unfolded.RECORD_BYTES - unfolded.KNOWN_POINT_BYTES + (unfolded.COPIES - 1) * own
+        return of_record(record) - of_attributes(record.attributes, unfolded.ATTRIBUTE_BYTES) - saved
     is_span = record.DESCRIPTOR.name == "Span"
     total = unfolded.SPAN_BYTES if is_span else unfolded.RECORD_BYTES
     total += of_attributes(record.attributes, unfolded.ATTRIBUTE_BYTES)
@@ -169,6 +174,28 @@ def records_in(signal: Signal, scope: Any) -> Any:
 def test_it_counts_what_is_there(drawn: tuple[Signal, Any]) -> None:
     signal, request = drawn
     assert unfolded_bytes(signal, request.SerializeToString()) == counted(signal, request)
+
+
+@given(request=requests(Signal.METRICS), marks=st.lists(st.booleans(), max_size=12))
+def test_a_point_of_a_known_series_counts_without_its_attributes(request: Any, marks: list[bool]) -> None:
+    """Those for which nothing is said count in full."""
+    body = request.SerializeToString()
+    points = [
+        point
+        for entry in request.resource_metrics
+        for scope in entry.scope_metrics
+        for metric in scope.metrics
+        if metric.WhichOneof("data") in ("gauge", "sum")
+        for point in getattr(metric, metric.WhichOneof("data")).data_points
+    ]
+    saved = sum(
+        of_record(point) - of_record(point, is_known=True)
+        for point, is_known in zip(points, marks, strict=False)
+        if is_known
+    )
+    known = np.array(marks, np.uint8)
+    assert unfolded_bytes(Signal.METRICS, body, known) == unfolded_bytes(Signal.METRICS, body) - saved
+    assert saved >= 0
 
 
 @given(drawn=SIGNALS.flatmap(lambda signal: st.tuples(st.just(signal), requests(signal))))

@@ -36,6 +36,9 @@ class FailingWriter:
     held: bool = False
     """Whether it says that it has rows of every batch."""
 
+    def look(self, _signal: Signal, _tenant: str, _body: bytes) -> None:
+        return None
+
     def insert(self, signal: Signal, batch_id: int, token: str, requests: list[Request]) -> None:
         bodies = tuple(request.body for request in requests)
         self.attempts.append((batch_id, token, bodies))

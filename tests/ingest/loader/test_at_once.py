@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client import CollectorRegistry
 
 from ingest.loader.pipe import Pipe
@@ -18,6 +20,9 @@ from ingest.loader.writers import Writers
 from ingest.signals import Signal
 from ingest.spool.spool import Spool
 from ingest.store.errors import StoreDamagedError, StoreUnavailableError
+from ingest.store.known_series import Looked
+from ingest.store.otlp import Request
+from ingest.unfolded import unfolded_bytes
 from support.waiting import PATIENCE_S, until
 
 EACH_ONE = LoaderSettings(interval_ms=0, retry_max_s=0.01, batch_requests=1, inserts_at_once=2)
@@ -35,6 +40,9 @@ class Doors:
         self.tries = 0
         self.stored: list[bytes] = []
         self.tokens: dict[bytes, set[str]] = {}
+
+    def look(self, *_: object) -> None:
+        return None
 
     def insert(self, _signal: Signal, _batch_id: int, token: str, requests: list[Any]) -> None:
         (body,) = (request.body for request in requests)
@@ -69,17 +77,50 @@ class Doors:
         return set(self._inside)
 
 
+class Taking:
+    """A writer that stores at once, and says the same of every request."""
+
+    def __init__(self, looked: Looked | None = None) -> None:
+        self.looked = looked
+        self.requests: list[list[Request]] = []
+
+    @property
+    def batches(self) -> list[list[bytes]]:
+        return [[request.body for request in requests] for requests in self.requests]
+
+    def look(self, *_: object) -> Looked | None:
+        return self.looked
+
+    def insert(self, _signal: Signal, _batch_id: int, _token: str, requests: list[Request]) -> None:
+        self.requests.append(requests)
+
+    def holds(self, _signal: Signal, _batch_id: int) -> bool:
+        return False
+
+
+def gauge_of(points: int) -> bytes:
+    """A metric of which each point has ten attributes."""
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="m")
+    for number in range(points):
+        point = metric.gauge.data_points.add(time_unix_nano=number)
+        for key in "abcdefghij":
+            point.attributes.add(key=key).value.string_value = "a value"
+    return request.SerializeToString()
+
+
 @contextmanager
 def running(
     spool: Spool,
     writer: Any,
     settings: LoaderSettings = EACH_ONE,
     registry: CollectorRegistry | None = None,
+    signal: Signal = Signal.TRACES,
 ) -> Iterator[Pipe]:
     """A pipe that ends with the block, after what it has begun."""
     halt = threading.Event()
     metrics = LoaderMetrics(CollectorRegistry() if registry is None else registry)
-    pipe = Pipe(Signal.TRACES, spool, writer, settings, metrics, threading.Event(), halt)
+    pipe = Pipe(signal, spool, writer, settings, metrics, threading.Event(), halt)
     thread = threading.Thread(target=pipe.run)
     thread.start()
     try:
@@ -102,6 +143,32 @@ def test_one_batch_need_not_wait_for_another(spool: Spool, fill: Any) -> None:
     assert doors.most == 2
     assert doors.tries == len(BODIES)
     assert spool.unfinished_batches() == []
+
+
+def test_a_full_batch_never_waits(spool: Spool, fill: Any) -> None:
+    """After a small one, the next begins as soon as it is full, though the interval is far from over."""
+    taken = Taking()
+    with running(spool, taken, LoaderSettings(interval_ms=60_000, batch_requests=3)) as pipe:
+        fill(spool, BODIES[:1])
+        until(lambda: pipe.status.inserted_requests == 1)
+        fill(spool, BODIES[1:4])
+        until(lambda: pipe.status.inserted_requests == 4)
+    assert [len(bodies) for bodies in taken.batches] == [1, 3]
+
+
+@pytest.mark.parametrize("knows", [False, True])
+def test_points_of_known_series_lie_in_larger_batches(spool: Spool, fill: Any, *, knows: bool) -> None:
+    """Each request by what was said of it, and that goes with it to the insert."""
+    body, known = gauge_of(300), np.full(300, knows, np.uint8)
+    fits = 2 * unfolded_bytes(Signal.METRICS, body)
+    for _ in range(8):
+        spool.append(Signal.METRICS, "t", body, items=300, received_ns=1).result()
+    taken = Taking(Looked(np.zeros(300, np.uint64), known, np.zeros(0, np.uint64)))
+    settings = LoaderSettings(interval_ms=0, batch_memory_bytes=fits, inserts_at_once=1)
+    with running(spool, taken, settings, signal=Signal.METRICS) as pipe:
+        until(lambda: pipe.status.inserted_requests == 8)
+    assert len(taken.batches) == (2 if knows else 4)
+    assert all(request.points is taken.looked for requests in taken.requests for request in requests)
 
 
 def test_what_is_held_up_is_told_while_others_go_on(spool: Spool, fill: Any) -> None:

@@ -72,6 +72,9 @@ class AwayStore:
         self._refused: set[int] = set()
         self._one_by_one = threading.Condition()
 
+    def look(self, *_: object) -> None:
+        return None
+
     def insert(self, signal: Signal, batch_id: int, token: str, requests: list[Any]) -> None:
         self.asked.release()
         with self._one_by_one:

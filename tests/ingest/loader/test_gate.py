@@ -99,6 +99,9 @@ class Gathering:
         self.bodies: list[bytes] = []
         self.inserting: Any = None
 
+    def look(self, *_: object) -> None:
+        return None
+
     def insert(self, signal: Signal, batch_id: int, token: str, requests: list[Any]) -> None:
         with self.inserting():
             self.bodies += [request.body for request in requests]

@@ -151,6 +151,9 @@ def test_halt_ends_even_a_store_that_never_answers(spool: Spool, fill: Any) -> N
     halt, drain, tried = threading.Event(), threading.Event(), threading.Event()
 
     class Never:
+        def look(self, *_: object) -> None:
+            return None
+
         def insert(self, *_: object) -> None:
             tried.set()
             raise StoreUnavailableError("away")

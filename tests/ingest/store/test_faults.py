@@ -342,7 +342,7 @@ class HeldUp:
         self.free = threading.Event()
         self._tokens: list[str] = []
         self._writers = Writers(lambda: OtlpWriter(engine), 2)
-        self.holds, self.close = self._writers.holds, self._writers.close
+        self.holds, self.look, self.close = self._writers.holds, self._writers.look, self._writers.close
 
     def insert(self, signal: Signal, batch_id: int, token: str, requests: list[Request]) -> None:
         is_known = token in self._tokens

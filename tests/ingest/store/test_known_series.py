@@ -221,6 +221,25 @@ def test_nothing_is_known_after_an_insert_that_failed() -> None:
     assert says_all == [True, False, True, False]
 
 
+def test_what_was_said_before_everything_was_forgotten_does_not_count() -> None:
+    """A batch is looked at when it is gathered, and inserted later."""
+    written: list[bytes] = []
+
+    def insert_raw(_table: str, blocks: Any, **_: Any) -> None:
+        written.append(b"".join(bytes(block) for block in blocks))
+
+    engine = SimpleNamespace(is_embedded=True, session=lambda: SimpleNamespace(insert_raw=insert_raw))
+    known = KnownSeries(slots=64)
+    writer = OtlpWriter(cast("Engine", engine), known=known)
+    body = request_of([("m", True, 0, {"a": "a value of its own"})])
+    writer.insert(Signal.METRICS, 1, "1", [Request("t", 1, body)])
+    looked = writer.look(Signal.METRICS, "t", body)
+    writer.insert(Signal.METRICS, 2, "2", [Request("t", 1, body, looked)])
+    known.forget()
+    writer.insert(Signal.METRICS, 3, "3", [Request("t", 1, body, looked)])
+    assert [b"a value of its own" in batch for batch in written] == [True, False, True]
+
+
 def test_a_request_that_goes_in_as_it_came_makes_nothing_known(
     migrated: Engine, session: Session, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
