@@ -53,6 +53,9 @@ _SPAN_ID: Final = np.uint64(int.from_bytes(b"span_id", "little"))
 @routine
 def put_number(out: Memory, to: Int, number: Any) -> Int:
     value = np.uint64(number)
+    if value < np.uint64(0x80):
+        out[to - 1] = value
+        return to - 1
     size = 1
     rest = value >> np.uint64(7)
     while rest:
@@ -72,24 +75,39 @@ def put_head(out: Memory, to: Int, number: Int, end: Int) -> Int:
     return put_number(out, put_number(out, to, end - to), number << 3 | 2)
 
 
+@part
+def _set_eight(out: Memory, at: Int, word: Any) -> None:
+    """Eight bytes at once (one store)."""
+    for place in range(8):
+        out[at + place] = (word >> np.uint64(8 * place)) & np.uint64(0xFF)
+
+
+@part
+def _copy(memory: Memory, at: Int, size: Int, out: Memory, to: Int) -> None:
+    """Bytes, eight at a time; the last eight may have been written in part before."""
+    if size < 8:
+        for place in range(size):
+            out[to + place] = memory[at + place]
+        return
+    for place in range(0, size - 8, 8):
+        _set_eight(out, to + place, eight_at(memory, at + place))
+    _set_eight(out, to + size - 8, eight_at(memory, at + size - 8))
+
+
 @routine
 def put_bytes(memory: Memory, at: Int, size: Int, out: Memory, to: Int, number: Int) -> Int:
     """A field of bytes."""
-    end = to
     to -= size
-    for place in range(size):
-        out[to + place] = memory[at + place]
-    return put_head(out, to, number, end)
+    _copy(memory, at, size, out, to)
+    return put_head(out, to, number, to + size)
 
 
 @part
 def put_eight(out: Memory, to: Int, number: Int, word: Any) -> Int:
     """A fixed64 or double."""
     value = np.uint64(word)
-    to -= 8
-    for place in range(8):
-        out[to + place] = (value >> np.uint64(8 * place)) & np.uint64(0xFF)
-    to -= 1
+    to -= 9
+    _set_eight(out, to + 1, value)
     out[to] = number << 3 | 1
     return to
 
@@ -113,6 +131,17 @@ def put_attribute(
     number: Int,
 ) -> Int:  # fmt: skip
     """A KeyValue."""
+    size = name_size + value_size + 6
+    if size < 0x80:  # as of nearly all: no length takes more than a byte
+        to -= size + 2
+        out[to], out[to + 1] = number << 3 | 2, size
+        out[to + 2], out[to + 3] = 1 << 3 | 2, name_size
+        _copy(memory, name_at, name_size, out, to + 4)
+        value_to = to + 4 + name_size
+        out[value_to], out[value_to + 1] = 2 << 3 | 2, value_size + 2
+        out[value_to + 2], out[value_to + 3] = 1 << 3 | 2, value_size
+        _copy(memory, value_at, value_size, out, value_to + 4)
+        return to
     end = to
     to = put_bytes(memory, value_at, value_size, out, to, 1)
     to = put_head(out, to, 2, end)

@@ -68,10 +68,19 @@ def read_number(memory: Memory, at: Int, end: Int) -> tuple[Any, Int]:
     return varint_at(memory, at, end)
 
 
-@routine
+@part
 def read_field(memory: Memory, at: Int, end: Int) -> tuple[Int, Int, Int, Int, Int]:
     """The next field: number, wire type, where its content begins and ends, and where the one after it
     begins; negative if it is none."""
+    if end - at >= 2:  # short bytes, as nearly all are: a tag, a length
+        tag, size = np.int64(memory[at]), np.int64(memory[at + 1])
+        if tag & 0x87 == 2 and size < 0x80 and size <= end - at - 2:
+            return tag >> 3, 2, at + 2, at + 2 + size, at + 2 + size
+    return _read_any_field(memory, at, end)
+
+
+@routine
+def _read_any_field(memory: Memory, at: Int, end: Int) -> tuple[Int, Int, Int, Int, Int]:
     tag, at = read_number(memory, at, end)
     if at < 0 or tag > np.uint64(0xFFFFFFFF):
         return 0, 0, 0, 0, -1
@@ -125,7 +134,7 @@ def _is_utf8(memory: Memory, at: Int, end: Int) -> bool:
     return True
 
 
-@routine
+@part
 def is_text(memory: Memory, at: Int, end: Int) -> bool:
     """Whether the bytes are UTF-8. ASCII is settled eight at a time, and for a short rest with one read that
     begins before it: those bytes are the request's own, and are shifted out."""
