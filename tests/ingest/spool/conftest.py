@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -34,6 +35,7 @@ class Faults(Files):
     fail: Callable[[str, Path | None], int | None] = lambda _name, _path: None
     """(call, path) to an errno or None."""
     calls: list[tuple[str, Path | None]] = field(default_factory=list)
+    bytes_read: Counter[Path] = field(default_factory=Counter)
     room: int | None = None
     """Bytes that can still be written; None for any number."""
     paths: dict[int, Path] = field(default_factory=dict)
@@ -76,7 +78,9 @@ class Faults(Files):
 
     def pread(self, handle: int, size: int, offset: int) -> bytes:
         self._pass("pread", self.paths[handle])
-        return super().pread(handle, size, offset)
+        found = super().pread(handle, size, offset)
+        self.bytes_read[self.paths[handle]] += len(found)
+        return found
 
     def sync(self, handle: int) -> None:
         self._pass("sync", self.paths[handle])

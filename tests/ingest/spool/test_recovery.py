@@ -285,6 +285,24 @@ class TestDamage:
         assert (place.directory / "traces" / "x.seg").read_text() == "mine"
 
 
+class TestTime:
+    """A start takes as long whatever waits."""
+
+    def test_of_a_full_segment_only_its_end_is_read(self, place: Any) -> None:
+        spool = place.open(segment_bytes=1 << 20)
+        for _ in range(100):
+            place.put(spool, b"x" * 50_000)
+        spool.close()
+        *full, last = place.segments()
+        assert len(full) >= 4
+
+        disk = place.disk()
+        place.open(disk, segment_bytes=1 << 20)
+
+        assert disk.bytes_read[last] >= last.stat().st_size - 4096
+        assert [path.name for path in full if disk.bytes_read[path] > path.stat().st_size // 100] == []
+
+
 class TestBatchesAfterACrash:
     def test_unfinished_ones_are_identical(self, place: Any) -> None:
         """Id, token and records: the store may have the batch already."""
