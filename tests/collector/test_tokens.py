@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cramjam
 import grpc
 import pytest
 from google.rpc import status_pb2
@@ -217,6 +218,46 @@ async def test_a_scope_is_for_one_signal(guarded: Any, data: Path, signal: Signa
     call = guarded.export(signal, body, metadata=(("authorization", bearer(wrong)),))
     assert await grpc_code(call) is grpc.StatusCode.PERMISSION_DENIED
     assert not guarded.spool.stored
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "scope"),
+    [
+        ("/api/v1/write", "application/x-protobuf", Scope.WRITE_METRICS),
+        ("/api/v2/spans", "application/json", Scope.WRITE_TRACES),
+        ("/api/traces", "application/x-thrift", Scope.WRITE_TRACES),
+        ("/lambda/telemetry", "application/json", Scope.WRITE_LOGS),
+    ],
+)
+async def test_other_protocols_ask_for_the_scope_of_their_signal(
+    guarded: Any, data: Path, make_request: Any, path: str, kind: str, scope: Scope
+) -> None:
+    """Before the body is read: 60 MB are announced and none of them sent."""
+    others = {Scope.WRITE_TRACES, Scope.WRITE_METRICS, Scope.WRITE_LOGS} - {scope}
+    wrong, right = tokens.make(data, *others, Scope.ADMIN), tokens.make(data, scope, tenant="globex")
+
+    async def status(token: str) -> bytes:
+        reader, writer = await guarded.connect()
+        head = (
+            f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\nauthorization: {bearer(token)}\r\n"
+        )
+        writer.write(f"{head}content-length: 60000000\r\n\r\n".encode())
+        try:
+            return (await asyncio.wait_for(reader.readline(), 1)).split()[1]
+        except TimeoutError:
+            return b"waits for the body"
+        finally:
+            writer.close()
+
+    while await status(wrong) != b"403":  # noqa: ASYNC110 - the file is looked at again soon
+        await asyncio.sleep(0.01)
+    assert await status(right) in (b"waits for the body", b"413")
+    assert not guarded.spool.stored
+    signal = Signal(scope.removeprefix("write-"))
+    sent = bytes(cramjam.snappy.compress_raw(make_request(signal, ["a"])))
+    headers = {"authorization": bearer(right), "content_encoding": "snappy"}
+    assert (await guarded.post(path, sent, kind=kind, **headers)).is_success
+    assert [(signal, "globex")] == [stored[:2] for stored in guarded.spool.stored]
 
 
 async def test_a_revoked_token_ends_on_open_connections(

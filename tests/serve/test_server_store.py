@@ -17,6 +17,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
+from ingest.signals import Signal
+from ingest.spool.settings import SpoolSettings
+from ingest.spool.spool import Spool
 from ingest.store.migrate import migrations
 from ingest.store.settings import StoreSettings
 from support.launcher import ANY_PORTS, Launcher, Running
@@ -137,6 +140,35 @@ def test_what_is_acknowledged_arrives_once_whatever_stops(launcher: Launcher, st
         assert PASSWORD not in said
         assert "Traceback" not in said
     assert store.address() in first.told(), "where the store is, without the password"
+
+
+def test_what_the_store_cannot_read_is_held_and_the_rest_is_stored(
+    launcher: Launcher, store: StoreProcess, tmp_path: Path
+) -> None:
+    """No sender gets such a request past the door, so it is put behind it. What was accepted is stored or
+    held, by identity, also when both servers are killed before they are through."""
+    bad = {"traces": b"\xff\xff\xff\xff", "metrics": b"\x0f\x01", "logs": bodies(9)["logs"][:-2]}
+    with Spool.open(tmp_path / "data" / "spool", SpoolSettings()) as spool:
+        for number in (1, 2, 3):
+            for signal in Signal:
+                body = bodies(number)[signal] if number != 2 else bad[signal]
+                spool.append(signal, "default", body, items=1, received_ns=time.time_ns()).result()
+
+    first = launcher.serve()
+    first.wait_ready()
+    first.kill()
+    store.kill()
+    store.start()
+    second = launcher.serve()
+    send(second, 4)
+    second.wait_stored()
+
+    assert stored(second) == each(3)
+    assert second.stop() == 0
+    held = {
+        path.name.partition("-")[0]: path for path in (tmp_path / "data" / "spool" / "quarantine").iterdir()
+    }
+    assert {signal: path.read_bytes().partition(b"\n")[2] for signal, path in held.items()} == bad
 
 
 def test_it_starts_and_accepts_while_the_store_is_away(launcher: Launcher, store: StoreProcess) -> None:
