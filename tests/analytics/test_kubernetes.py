@@ -253,14 +253,15 @@ def second_run(one: Sample) -> Sample:
     return one.at(one.time_ms, id=f"{one.labels['id']}2", name=f"2{one.labels['name']}")
 
 
+@pytest.mark.parametrize("has_new_id", [True, False])
 def test_a_restart_in_the_middle_of_the_hour(
-    session: Session, telemetry: Any, tenant: str, basis: Basis, expected: Any
+    session: Session, telemetry: Any, tenant: str, basis: Basis, expected: Any, *, has_new_id: bool
 ) -> None:
-    """A new run counts from nothing under an id of its own."""
+    """A new run counts from nothing, under an id of its own or under the same."""
     again = START + timedelta(minutes=30)
     for at in moments(30):
         told = of_prometheus(at, again if at >= again else STARTED)
-        telemetry.prometheus(second_run(one) if at >= again else one for one in told)
+        telemetry.prometheus(second_run(one) if has_new_id and at >= again else one for one in told)
     telemetry.store()
 
     found = costs(session, basis, tenant)
