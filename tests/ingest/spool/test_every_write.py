@@ -1,5 +1,6 @@
-"""A disk that fails once, at every single call of a spool's life one after the other: full (ENOSPC) at each
-that takes room, broken (EIO) at each write and each fsync. The short form draws some of the calls.
+"""A disk that fails at every single call of a spool's life one after the other: once full (ENOSPC) at each
+that takes room, once broken (EIO) at each write and each fsync, or read-only (EROFS) from each on. The short
+form draws some of the calls.
 
 Full, somebody is refused and the life goes on. Broken, it is over: nothing is written or synced after that,
 since the kernel would say yes to a second fsync of pages that are gone. Then the next process finds
@@ -170,4 +171,29 @@ def test_broken_at_every_call(places: Any, call: str) -> None:
         faults.done["writes that failed"] += 1
         later = {name for name, _ in disk.calls[fault.calls_before :]}
         assert not later & {"writev", "sync", "sync_directory", "rename"}, (fault.failed, later)
+        life.check(place.open())
+
+
+WRITES = {"create", "open_append", "writev", "truncate", "rename", "unlink"}
+
+
+def test_read_only_from_any_call_on(places: Any) -> None:
+    """As a file system that was found damaged is mounted anew: reading goes on, writing is over."""
+    count = len(calls_of_a_life(next(places), WRITES))
+    assert count > 100
+    for number in some(count, 25):
+        place, life = next(places), Life()
+        disk = place.disk()
+        calls = iter(range(count))
+
+        def turned(name: str, _path: Path | None, calls: Any = calls, number: int = number) -> int | None:
+            return errno.EROFS if name in WRITES and next(calls, count) >= number else None
+
+        disk.fail = turned
+        with ExitStack() as at_end, suppress(SpoolError, OSError):
+            spool = place.open(disk)
+            at_end.callback(spool.close)
+            life.run(spool)
+        assert next(calls, count) > number
+        faults.done["writes that failed"] += 1
         life.check(place.open())
