@@ -191,9 +191,14 @@ class ServerClient:
 
 
 def connect(
-    data: Path, *, wait_s: float = START_WAIT_S, answer_timeout_s: float = ANSWER_TIMEOUT_S
+    data: Path,
+    *,
+    token: str | None = None,
+    wait_s: float = START_WAIT_S,
+    answer_timeout_s: float = ANSWER_TIMEOUT_S,
 ) -> ServerClient | None:
-    """A client of the server that owns the data directory, or None if none runs.
+    """A client of the server that owns the data directory, or None if none runs. It asks with this token, or
+    else with what the server left for the commands of its owner.
 
     A server that is just starting is waited for; after `wait_s` that is a ServerBusyError.
     """
@@ -202,7 +207,7 @@ def connect(
         if running.api is not None:
             return ServerClient(
                 running.api,
-                token=running.secret,
+                token=token or running.secret,
                 trust=server_of(data) if running.certificates else None,
                 answer_timeout_s=answer_timeout_s,
             )

@@ -7,12 +7,14 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lowtide.tokens.token import Scope
+from support import tokens
 from support.launcher import Launcher, Running
 from support.prometheus import Prometheus, free_port, prometheus, tool
 
@@ -63,11 +65,11 @@ def history(folder: Path) -> None:
     )  # fmt: skip
 
 
-def stored(server: Running) -> Series:
+def stored(server: Running, headers: Mapping[str, str] | None = None) -> Series:
     """All samples there are, as they lie there: one that was stored twice is an error."""
     server.wait_stored()
     found: Series = {}
-    for row in server.rows(SAMPLES):
+    for row in server.rows(SAMPLES, headers):
         labels = {
             **row["attributes"],
             "__name__": row["name"],
@@ -207,6 +209,37 @@ def test_what_was_sent_before_a_kill_is_known_a_day_later(launch: Launcher, tmp_
         state.write_text(json.dumps(first))
         finished(start(launch, source.url, "--state", str(state)))
         same(stored(server), theirs)
+
+
+def test_another_tenant_has_it_once_too(launch: Launcher, tmp_path: Path) -> None:
+    """By a token of its own: its own state, and what it has already is asked for as of anybody."""
+    server = launch.serve()
+    all_of_it = tokens.make(server.data, Scope.WRITE_METRICS, Scope.READ, Scope.QUERY, tenant="shop")
+    server.http.headers["Authorization"] = f"Bearer {tokens.make(server.data, Scope.READ, Scope.QUERY)}"
+    only_writes = tokens.make(server.data, Scope.WRITE_METRICS, tenant="mute")
+    for name, text in (("shop", all_of_it), ("mute", only_writes), ("bad", "lt_bad")):
+        (tmp_path / name).write_text(text + "\n")
+    state = tmp_path / "state.json"
+    with source_with_history(tmp_path) as source:
+        finished(start(launch, source.url))
+        theirs = needed(source)
+        same(stored(server), theirs)
+        shop = {"Authorization": f"Bearer {all_of_it}"}
+        for _ in range(2):
+            finished(start(
+                launch, source.url, "--token-file", str(tmp_path / "shop"), "--state", str(state)
+            ))  # fmt: skip
+            same(stored(server, shop), theirs)
+            state.unlink()
+        same(stored(server), theirs)
+        told = finished(start(launch, source.url, "--token-file", str(tmp_path / "mute")))
+        assert "cannot be asked for" in told
+        finished(start(launch, source.url, "--token-file", str(tmp_path / "shop"), "--state", str(state)))
+        told = finished(start(launch, source.url, "--state", str(state)), 2)
+        assert "another import" in told
+        assert "no token of this Lowtide" in finished(
+            start(launch, source.url, "--token-file", str(tmp_path / "bad")), 1
+        )
 
 
 def test_what_is_wrong_is_said(launch: Launcher, tmp_path: Path) -> None:

@@ -75,10 +75,10 @@ class Running:
         assert response.status_code == 200, response.text
         return response.json()
 
-    def rows(self, sql: str) -> list[dict[str, Any]]:
+    def rows(self, sql: str, headers: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """What the read-only endpoint answers, by column."""
         response = self.http.post(
-            self.url("/sql"), params={"default_format": "JSONEachRow"}, content=sql.encode()
+            self.url("/sql"), params={"default_format": "JSONEachRow"}, content=sql.encode(), headers=headers
         )
         assert response.status_code == 200, response.text
         return [json.loads(line) for line in response.text.splitlines()]

@@ -58,15 +58,33 @@ def prometheus(
     ] = None,
     source_token_file: Annotated[
         Path | None,
-        typer.Option("--source-token-file", metavar="FILE", help="Holds a bearer token for that Prometheus."),
+        typer.Option(
+            "--source-token-file",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Holds a bearer token for that Prometheus.",
+        ),
     ] = None,
     source_ca: Annotated[
-        Path | None, typer.Option("--source-ca", metavar="FILE", help="Certificates to trust there, PEM.")
+        Path | None,
+        typer.Option(
+            "--source-ca",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Certificates to trust there, PEM.",
+        ),
     ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
-            "--token-file", metavar="FILE", help="Holds a token of Lowtide's with the scope write-metrics."
+            "--token-file",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Holds a token of Lowtide's, for the rows of its tenant: write-metrics, and read and query"
+            " to ask what is there already.",
         ),
     ] = None,
     give_up_after: Annotated[
@@ -85,6 +103,8 @@ def prometheus(
     from lowtide.imports.prometheus.receiver import Receiver
     from lowtide.imports.prometheus.source import Source
     from lowtide.imports.prometheus.state import Order, held, read_state
+    from lowtide.server_client import connect
+    from lowtide.tokens.token import DEFAULT_TENANT
     from lowtide.trust import server_of
 
     run = invocation(ctx)
@@ -95,9 +115,10 @@ def prometheus(
     end = min(_time(until, now, "--until") if until else now, now)
     if begin >= end:
         raise typer.BadParameter("it ends before it begins")
+    token = _secret(token_file)
     order = Order(
         _address(url), _ms(begin), _ms(end), tuple(sorted(set(match or ()))), everything,
-        str(settings.data.resolve()),
+        str(settings.data.resolve()), DEFAULT_TENANT if token is None else _tenant(settings, token),
     )  # fmt: skip
     path = state_file or _state_file(settings, order)
     source = Source(
@@ -106,12 +127,12 @@ def prometheus(
     )  # fmt: skip
     receiver = Receiver(
         running.addresses["otlp_http"],
-        token=_secret(token_file) or running.secret,
+        token=token or running.secret,
         trust=server_of(settings.data) if running.certificates else None,
         give_up_after_s=give_up_after,
         tell=run.note,
     )
-    client = run.server(settings)
+    client = connect(settings.data, token=token)
     if client is None:
         raise _no_server()
     with held(path), client:
@@ -120,10 +141,7 @@ def prometheus(
             run.note(f"Going on behind {_shown(state.planned_to_ms)}, as {path} says.")
         state.save(path)
         asked = held_by(client, run.note, give_up_after_s=give_up_after)
-        work = Import(
-            state, path, source, receiver, asked_names(known_metric_names()),
-            asked if token_file is None else (lambda _: set()),
-        )  # fmt: skip
+        work = Import(state, path, source, receiver, asked_names(known_metric_names()), asked)
         try:
             _with_progress(run, work)
         finally:
@@ -145,6 +163,22 @@ def _no_server() -> Exception:
     return ImportStoppedError(
         "An import goes into the running Lowtide, and none runs on this data directory.",
         hint="Start it with `lowtide serve`, or name its directory with --data.",
+    )
+
+
+def _tenant(settings: Settings, token: str) -> str:
+    """Whose token it is."""
+    from lowtide.imports.prometheus.errors import ImportStoppedError
+    from lowtide.tokens.file import read_tokens
+    from lowtide.tokens.token import digest_of
+
+    now, digest = datetime.now(UTC), digest_of(token)
+    for known in read_tokens(settings.data):
+        if known.digest == digest and known.is_live(now):
+            return known.tenant
+    raise ImportStoppedError(
+        "What --token-file holds is no token of this Lowtide, or one that is over.",
+        hint="`lowtide token list` shows those there are; `lowtide token create` makes one.",
     )
 
 
@@ -186,7 +220,7 @@ def _address(url: str) -> str:
 
 def _state_file(settings: Settings, order: Order) -> Path:
     """Beside the data directory, one for each thing that is imported."""
-    what = repr((order.url, order.match, order.all_series)).encode()
+    what = repr((order.url, order.match, order.all_series, order.tenant)).encode()
     data = settings.data.resolve()
     return data.with_name(f"{data.name}-import-{sha256(what).hexdigest()[:12]}.json")
 

@@ -173,11 +173,11 @@ def state_for(found: State | None, order: Order, described: Callable[[], dict[st
         texts = {name: (one.kind, one.help, one.unit) for name, one in described().items()}
         return State(order, texts, planned_to_ms=order.since_ms)
     before = found.order
-    mine, other = ((one.url, one.match, one.all_series, one.receiver) for one in (order, before))
+    mine, other = ((one.url, one.match, one.all_series, one.receiver, one.tenant) for one in (order, before))
     if mine != other:
         what = ", ".join(before.match) or "what cost needs"
         raise StateError(
-            f"The state is of another import, from {before.url} of {what}.",
+            f"The state is of another import, from {before.url} of {what} for the tenant {before.tenant}.",
             hint="Name another file with --state.",
         )
     if found.is_done:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from lowtide.imports.prometheus.errors import StateError
 from lowtide.tokens.file import write_private
+from lowtide.tokens.token import DEFAULT_TENANT
 
 FORMAT: Final = 1
 
@@ -32,6 +33,8 @@ class Order:
     all_series: bool = False
     receiver: str = ""
     """Whose data directory, or which address, it goes to."""
+    tenant: str = DEFAULT_TENANT
+    """Whose rows they become there."""
 
 
 @dataclass(frozen=True, slots=True)
