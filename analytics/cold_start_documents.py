@@ -21,8 +21,10 @@ class Took(Document):
 class ColdStarts(Document):
     """How often instances of a workload started, and how long it took. A step that nobody told is null."""
 
-    kind: Literal["function", "pod", "replicas"] = Field(
-        description="function: cold starts, for each of which a run waited. pod: starts of pods, for which "
+    kind: Literal["function", "initialization", "pod", "replicas"] = Field(
+        description="function: cold starts, for each of which a run waited. initialization: instances of a "
+        "function that were made ahead of runs, or whose initialization failed, so that no run tells of it "
+        "(`initialization`, `failed`). pod: starts of pods, for which "
         "somebody may have waited if there was no other (`from_zero`). replicas: times at which a workload "
         "woke from none, by minutes, where nobody told of its pods."
     )
@@ -37,6 +39,12 @@ class ColdStarts(Document):
     from_zero: int | None = Field(
         description="Pods that started while no other of the workload was there; null for functions."
     )
+    initialization: str | None = Field(
+        description="As Lambda calls it: provisioned-concurrency, snap-start, on-demand (of which only those "
+        "that failed, or began anew while a run waited), lambda-managed-instances; empty if its log does not "
+        "say. Null for other kinds."
+    )
+    failed: int | None = Field(description="Initializations that failed; null for other kinds.")
     runs: int | None = Field(description="Of the function, cold or not; null for pods.")
     share: float | None = Field(description="Of these, cold.")
     told_by: tuple[str, ...] = Field(

@@ -1,5 +1,6 @@
-"""The answer on cold starts: functions', as their platform or their spans tell them, starts of pods, with
-their steps, and wakes of workloads whose pods nobody tells. `api.cold_starts` and the command call it.
+"""The answer on cold starts: functions', as their platform or their spans tell them, initializations of which
+no run tells, starts of pods, with their steps, and wakes of workloads whose pods nobody tells.
+`api.cold_starts` and the command call it.
 
 The trap: that a pod started does not say that anybody waited for it. Where another pod of the workload was
 there already, nobody had to; so those without another are counted apart, as far as scrapes can tell.
@@ -23,6 +24,10 @@ SEEN_FOR: Final = timedelta(minutes=2)
 """How long a pod is taken to be there after a scrape told of it last."""
 POD_STEPS: Final = ("total", "schedule", "image_pull", "sidecar", "init", "first_run")
 FUNCTION_STEPS: Final = ("total", "init", "restore", "run", "warm")
+_FIGURES: Final = (
+    "from_zero", "initialization", "failed", "runs", "share", "total", "resolution_ms", "schedule",
+    "image_pull", "sidecar", "init", "restore", "first_run", "warm_run",
+)  # fmt: skip
 JOBS: Final = ("Job", "CronJob")
 _POD: Final = ("cluster", "namespace", "pod")
 _OWNER: Final = ("workload_kind", "workload_name")
@@ -35,7 +40,9 @@ def cold_starts_answer(
 ) -> ColdStartsAnswer:
     """Cold starts in the window. Raises WindowError, and what the session raises."""
     span = parse_window(window, now)
-    functions = read_range(session, "cold_runs", tenant, span.start, span.end)
+    functions, made = (
+        read_range(session, query, tenant, span.start, span.end) for query in ("cold_runs", "initializations")
+    )
     told, containers = (
         read_range(session, query, tenant, span.start, span.end) for query in ("starts_of_pods", "containers")
     )
@@ -44,6 +51,7 @@ def cold_starts_answer(
     woken = by_workload(without_pods(wakes(minutes, span), pods))
     rows = [
         *map(_of_function, functions.to_dicts()),
+        *map(_of_initializations, made.to_dicts()),
         *map(_of_pods, pods.to_dicts()),
         *map(_of_replicas, woken.to_dicts()),
     ]
@@ -127,36 +135,42 @@ def _took(row: Mapping[str, Any], step: str) -> Took | None:
     return Took(count=count, p50_ms=median, p95_ms=most, longest_ms=longest)
 
 
+def _row(row: Mapping[str, Any], kind: str, told_by: Sequence[str], **told: object) -> ColdStarts:
+    """Who it is, and what was told; the rest is null."""
+    who = {name: row.get(name, "") for name in ("cluster", "environment", "namespace", "workload_kind")}
+    other = {"name": row["workload_name"], "service_namespace": row.get("service_namespace", "")}
+    where: dict[str, Any] = {**who, **other, "service": row.get("service", row.get("service_name", ""))}
+    figures: dict[str, Any] = {**dict.fromkeys(_FIGURES), **told}
+    return ColdStarts(kind=kind, **where, starts=row["starts"], told_by=tuple(told_by), **figures)
+
+
 def _of_function(row: Mapping[str, Any]) -> ColdStarts:
     total, init, restore, run, warm = (_took(row, step) for step in FUNCTION_STEPS)
-    return ColdStarts(
-        kind="function", cluster=row["cluster"], environment=row["environment"], namespace=row["namespace"],
-        workload_kind=row["workload_kind"], name=row["workload_name"],
-        service_namespace=row["service_namespace"], service=row["service_name"], starts=row["starts"],
-        from_zero=None, runs=row["runs"], share=row["starts"] / row["runs"], told_by=tuple(row["sources"]),
-        total=total, resolution_ms=None, schedule=None, image_pull=None, sidecar=None, init=init,
-        restore=restore, first_run=run, warm_run=warm,
+    return _row(
+        row, "function", row["sources"], runs=row["runs"], share=row["starts"] / row["runs"], total=total,
+        init=init, restore=restore, first_run=run, warm_run=warm,
+    )  # fmt: skip
+
+
+def _of_initializations(row: Mapping[str, Any]) -> ColdStarts:
+    return _row(
+        row, "initialization", (row["source"],), initialization=row["initialization"], failed=row["failed"],
+        total=_took(row, "total"),
     )  # fmt: skip
 
 
 def _of_pods(row: Mapping[str, Any]) -> ColdStarts:
     total, schedule, image_pull, sidecar, init, first = (_took(row, step) for step in POD_STEPS)
-    return ColdStarts(
-        kind="pod", cluster=row["cluster"], environment="", namespace=row["namespace"],
-        workload_kind=row["workload_kind"], name=row["workload_name"], service_namespace="", service="",
-        starts=row["starts"], from_zero=row["from_zero"], runs=None, share=None, told_by=("kubernetes",),
-        total=total, resolution_ms=None, schedule=schedule, image_pull=image_pull, sidecar=sidecar, init=init,
-        restore=None, first_run=first, warm_run=None,
+    return _row(
+        row, "pod", ("kubernetes",), from_zero=row["from_zero"], total=total, schedule=schedule,
+        image_pull=image_pull, sidecar=sidecar, init=init, first_run=first,
     )  # fmt: skip
 
 
 def _of_replicas(row: Mapping[str, Any]) -> ColdStarts:
-    return ColdStarts(
-        kind="replicas", cluster=row["cluster"], environment="", namespace=row["namespace"],
-        workload_kind=row["workload_kind"], name=row["workload_name"], service_namespace="",
-        service=row["service"], starts=row["starts"], from_zero=row["starts"], runs=None, share=None,
-        told_by=(row["teller"],), total=_took(row, "total"), resolution_ms=row["resolution_ms"],
-        schedule=None, image_pull=None, sidecar=None, init=None, restore=None, first_run=None, warm_run=None,
+    return _row(
+        row, "replicas", (row["teller"],), from_zero=row["starts"], total=_took(row, "total"),
+        resolution_ms=row["resolution_ms"],
     )  # fmt: skip
 
 

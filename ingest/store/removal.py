@@ -41,6 +41,7 @@ RULES: Final[Mapping[str, Sequence[str]]] = {
     "autoscaling_1m": ["demo_by_mark"],
     "access_log_1h": ["demo_by_service"],
     "proxy_overhead_1m": ["demo_by_service"],
+    "function_initializations": ["demo_by_service"],
     "function_invocation_records": ["demo_by_service"],
     "pod_start_events": ["demo_by_mark"],
     "pod_first_requests": ["demo_by_workload"],

@@ -55,12 +55,14 @@ def cold_starts(
         invocation(ctx), "/api/v1/cold-starts", ColdStartsAnswer, cold_starts_answer,
         window=window, tenant=tenant, what="Cold starts",
     )  # fmt: skip
-    render(_rows(answer), cold_start_columns(output), output)
+    render(_rows(answer, output), cold_start_columns(output), output)
 
 
-def _rows(answer: ColdStartsAnswer) -> Iterator[dict[str, object]]:
+def _rows(answer: ColdStartsAnswer, output: Output) -> Iterator[dict[str, object]]:
     for row in answer.rows:
         flat: dict[str, object] = row.model_dump()
+        if output is Output.TABLE and row.kind == "initialization":
+            flat["kind"] = f"init: {row.initialization or 'ahead of runs'}"
         for step in _STEPS:
             took = getattr(row, step)
             flat |= {f"{step}_{figure}": took and getattr(took, figure) for figure in _FIGURES}
@@ -72,6 +74,7 @@ def cold_start_columns(output: Output) -> list[Column]:
     figures = [
         Column("starts", "Starts", Unit.NUMBER, places=0),
         Column("from_zero", "From zero", Unit.NUMBER, places=0),
+        Column("failed", "Failed", Unit.NUMBER, places=0),
         Column("runs", "Runs", Unit.NUMBER, places=0),
         Column("share", "Cold", Unit.SHARE),
     ]
@@ -79,7 +82,15 @@ def cold_start_columns(output: Output) -> list[Column]:
     if output is Output.TABLE:
         steps = [Column(name, title, Unit.NUMBER, places=0) for name, title in _SHOWN.items()]
         return [*names, *figures, *steps]
-    more = ("workload_kind", "cluster", "environment", "service_namespace", "service", "told_by")
+    more = (
+        "initialization",
+        "workload_kind",
+        "cluster",
+        "environment",
+        "service_namespace",
+        "service",
+        "told_by",
+    )
     return [
         *names,
         *(Column(name, name.replace("_", " ").capitalize()) for name in more),

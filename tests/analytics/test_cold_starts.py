@@ -33,6 +33,7 @@ from support.callers import Keeper
 from support.kubernetes import sample, written
 
 REPORTS = Path(__file__).parent / "data" / "functions" / "lambda_report.log"
+INITIALIZATIONS = REPORTS.with_name("lambda_init.log")
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=4)
 WINDOW = f"{START.isoformat()}/{(START + timedelta(hours=2)).isoformat()}"
 START_S = round(START.timestamp())
@@ -316,6 +317,52 @@ def test_a_wake(
     found = wakes(told(*minutes), Window(START, START + timedelta(hours=2)))
 
     assert found.select("total_ms", "resolution_ms").rows() == expected
+
+
+def initializations(*bodies: str, event_name: str = "") -> bytes:
+    """Of a function, in the window."""
+    request = ExportLogsServiceRequest()
+    entry = request.resource_logs.add()
+    for key in ("faas.name", "service.name"):
+        entry.resource.attributes.add(key=key).value.string_value = "resize"
+    records = entry.scope_logs.add().log_records
+    for number, body in enumerate(bodies):
+        record = records.add(time_unix_nano=(START_S + 60 + number) * 10**9, event_name=event_name)
+        record.body.string_value = body
+    return request.SerializeToString()
+
+
+def test_initializations_of_which_no_run_tells(
+    session: Session, telemetry: Any, tenant: str, started: Callable[..., tuple[int, str, str]]
+) -> None:
+    """What went well on demand is told by its run; the same by the log in text and by events counts once."""
+    telemetry.body(Signal.LOGS, initializations(*INITIALIZATIONS.read_text("utf-8").splitlines()))
+    telemetry.store()
+    end = START + timedelta(hours=2)
+
+    def found() -> dict[str | None, tuple[int, int | None, float]]:
+        answer = cold_starts_answer(session, UTC, window=WINDOW, now=end, tenant=tenant)
+        assert {row.kind for row in answer.rows} == {"initialization"}
+        assert all(row.total and row.total.count == row.starts for row in answer.rows)
+        return {
+            row.initialization: (row.starts, row.failed, row.total.longest_ms)
+            for row in answer.rows
+            if row.total
+        }
+
+    assert found() == {
+        "": (4, 3, 13316.04),
+        "on-demand": (1, 1, 10000.487),
+        "provisioned-concurrency": (1, 0, 500.8),
+        "snap-start": (1, 1, 70.87),
+    }
+    _, out, _ = started("cold-starts", "--window", WINDOW)
+    assert "init: ahead of runs" in out
+    assert "init: provisioned-concurrency" in out
+    event = '{"initializationType":"provisioned-concurrency","phase":"init","metrics":{"durationMs":7}}'
+    telemetry.body(Signal.LOGS, initializations(event, event_name="platform.initReport"))
+    telemetry.store()
+    assert found() == {"provisioned-concurrency": (1, 0, 7)}
 
 
 def test_a_wrong_window_is_a_problem_in_words(client: TestClient, tenant: str) -> None:

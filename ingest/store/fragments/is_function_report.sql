@@ -1,8 +1,10 @@
--- Whether a log record may tell of a run of a function: Lambda's REPORT line, or an event of its Telemetry API; of what is known to be a
+-- Whether a log record may tell of a run of a function, or of an instance: Lambda's REPORT lines, or an event of its Telemetry API; of what is known to be a
 -- function, also the last line of a run in Google's, Cloud Run's entry of a request, Alibaba's metrics of one, or Tencent's report.
 (
     startsWith(body, 'REPORT RequestId: ')
-    OR event_name IN ('platform.report', 'platform.runtimeDone')
+    OR startsWith(body, 'INIT_REPORT Init Duration: ')
+    OR startsWith(body, 'RESTORE_REPORT Restore Duration: ')
+    OR event_name IN ('platform.report', 'platform.runtimeDone', 'platform.initReport', 'platform.restoreReport')
     OR (startsWith(body, '{"time":"') AND position(substring(body, 1, 80), '"type":"platform.') > 0)
     OR (workload_kind = 'Function' AND (
         startsWith(body, 'Function execution took ')

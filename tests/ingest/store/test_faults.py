@@ -86,7 +86,7 @@ def metrics_of_every_kind(number: int) -> bytes:
 
 
 def logs_of_every_kind(number: int) -> bytes:
-    """With what has views of its own: a line of an access log in Istio's own text, one of Lambda's reports,
+    """With what has views of its own: a line of an access log in Istio's own text, two of Lambda's reports,
     and an event of a pod."""
     request = ExportLogsServiceRequest.FromString(power_child.body(Signal.LOGS, number))
     at_ns = MIDNIGHT_NS + number
@@ -101,6 +101,9 @@ def logs_of_every_kind(number: int) -> bytes:
         f"REPORT RequestId: 00000000-0000-0000-0000-{number:012d}\tDuration: 12.34 ms\t"
         "Billed Duration: 13 ms\tMemory Size: 128 MB\tMax Memory Used: 64 MB\t"
     )
+    records.add(
+        time_unix_nano=at_ns
+    ).body.string_value = f"INIT_REPORT Init Duration: {number + 1}.5 ms\tPhase: init\tStatus: error"
     entry = request.resource_logs.add()
     for key, text in (("k8s.object.kind", "Pod"), ("k8s.object.name", "cart-1"), ("k8s.object.uid", "u")):
         entry.resource.attributes.add(key=key).value.string_value = text
@@ -332,7 +335,7 @@ def test_tokens_that_are_forgotten_are_those_of_batches_that_are_over(tables: Ca
     writer.close()
     other.close()
     with engine.session() as session:
-        assert session.value("SELECT count() FROM otel_logs") == (batches + 1) * 2 * (power_child.ITEMS + 3)
+        assert session.value("SELECT count() FROM otel_logs") == (batches + 1) * 2 * (power_child.ITEMS + 4)
 
 
 class HeldUp:

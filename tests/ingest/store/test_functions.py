@@ -38,6 +38,10 @@ SELECT source, sum(starts) AS starts, sum(ends) AS ends, sum(errors) AS errors,
 FROM activity_1s WHERE tenant = {tenant:String} GROUP BY source ORDER BY source
 """
 
+INITIALIZATIONS = """\
+SELECT source, initialization, phase, duration_ms, status, version, toUnixTimestamp(ended_at) AS ended_s
+FROM function_initializations FINAL WHERE tenant = {tenant:String} ORDER BY duration_ms
+"""
 REQUESTS = """\
 SELECT source, sum(starts) AS starts, toUInt64(sum(requests)) AS requests
 FROM activity_1s WHERE tenant = {tenant:String} GROUP BY source ORDER BY source
@@ -50,6 +54,10 @@ def events() -> list[str]:
 
 def reports() -> list[str]:
     return (DATA / "lambda_report.log").read_text("utf-8").splitlines()
+
+
+def initializations() -> list[str]:
+    return (DATA / "lambda_init.log").read_text("utf-8").splitlines()
 
 
 @pytest.fixture
@@ -147,6 +155,37 @@ def test_events_of_the_telemetry_api(store: Store, rows: Rows) -> None:
         ("function_log", 2, 0),
         ("function_telemetry", 1, 0),
     ]
+
+
+def test_initializations_and_restores(store: Store, rows: Rows) -> None:
+    """All that is told of them, whether or not a run tells the same; none of them is a run."""
+    store(initializations())
+    store(initializations())  # as when a batch is read twice
+
+    assert [tuple(row.values())[:-1] for row in rows(INITIALIZATIONS)] == [
+        ("function_log", "snap-start", "restore", 70.87, "timeout", "8"),
+        ("function_log", "on-demand", "init", 173.778, "success", "8"),
+        ("function_log", "", "init", 229.04, "error", "8"),
+        ("function_log", "provisioned-concurrency", "init", 500.8, "success", "8"),
+        ("function_log", "", "invoke", 8431.38, "error", "8"),
+        ("function_log", "on-demand", "init", 10000.487, "timeout", "8"),
+        ("function_log", "", "init", 10009.13, "timeout", "8"),
+        ("function_log", "", "", 13316.04, "", "8"),
+    ]
+    assert rows(INVOCATIONS) == rows(ACTIVITY) == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_initialization_by_the_telemetry_api(store: Store, rows: Rows, whole: bool) -> None:
+    """By the event's own time, where it says one that can be."""
+    event = json.loads(initializations()[6])
+    event["time"] = (NOON - timedelta(seconds=9)).isoformat().replace("+00:00", "Z")
+    body = event if whole else event["record"]
+    store([json.dumps(body, separators=(",", ":"))], event_name="platform.initReport")
+
+    (row,) = rows(INITIALIZATIONS)
+    assert (row["source"], row["initialization"]) == ("function_telemetry", "provisioned-concurrency")
+    assert row["ended_s"] == NOON_NS // SECOND_NS - (9 if whole else 0)
 
 
 def test_the_last_lines_of_runs_in_google_functions(store: Store, rows: Rows) -> None:
@@ -331,6 +370,13 @@ BROKEN = [
     '{"time":"","type":"platform.report","record":{"requestId":null,"metrics":{"durationMs":1}}}',
     '{"time":"","type":"platform.report","record":{"requestId":"x","metrics":{"durationMs":"1"}}}',
     '{"time":"","type":"platform.report","record":{"requestId":"x","metrics":[]}}',
+    "INIT_REPORT Init Duration: ",
+    "INIT_REPORT Init Duration: long ms",
+    "INIT_REPORT Init Duration: 604800001 ms",
+    "RESTORE_REPORT Restore Duration: -1 ms",
+    '{"time":"","type":"platform.initReport","record":null}',
+    '{"time":"","type":"platform.initReport","record":{"phase":1,"metrics":{"durationMs":"x"}}}',
+    '{"time":"","type":"platform.restoreReport","record":{"metrics":[]}}',
     "Function execution took ",
     "Function execution took long",
     "Function execution took 1e3 ms, finished with status: 'ok'",
@@ -351,7 +397,7 @@ BROKEN = [
 def test_what_is_not_understood_is_no_run(store: Store, rows: Rows, body: str) -> None:
     store([body], execution_id="x")
 
-    assert rows(INVOCATIONS) == rows(ACTIVITY) == []
+    assert rows(INVOCATIONS) == rows(ACTIVITY) == rows(INITIALIZATIONS) == []
     assert rows("SELECT Body FROM otel_logs WHERE tenant = {tenant:String}") == [{"Body": body}]
 
 
@@ -373,7 +419,7 @@ def test_a_run_longer_than_since_1970(store: Store, rows: Rows) -> None:
             ),
         ).map(lambda value: '{"time":"","type":"platform.report","record":' + repr(value) + "}"),
     ),
-    event_name=st.sampled_from(["", "platform.report", "platform.runtimeDone"]),
+    event_name=st.sampled_from(["", "platform.report", "platform.runtimeDone", "platform.initReport"]),
 )
 @settings(
     max_examples=faults.times(20, 2000),
@@ -383,6 +429,7 @@ def test_a_run_longer_than_since_1970(store: Store, rows: Rows) -> None:
 def test_no_text_breaks_an_insert(store: Store, text: str, event_name: str) -> None:
     alibaba = '{"isColdStart":true,"resourceMode":"","operation":"InvokeFunction","requestId":"x",'
     bodies = [text, "REPORT RequestId: " + text, "Function execution took " + text]
+    bodies += ["INIT_REPORT Init Duration: " + text, text.replace("platform.report", "platform.initReport")]
     times = [f'"{key}":{text}' for key in ("durationMs", "invocationStartTimestamp", "memoryMB")]
     tencent = '{"SCF_RequestId":"x","SCF_Message":"Report x","SCF_Duration":1,'
     told = [f'"{key}":{text}' for key in ("SCF_StartTime", "SCF_MemUsage", "SCF_StatusCode", "SCF_Duration")]

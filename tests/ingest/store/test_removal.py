@@ -96,7 +96,8 @@ def record(who: dict[str, str]) -> bytes:
     report = (
         "REPORT RequestId: c793869b-ee49-115b-a5b6-4fd21e8dedac\tDuration: 128.83 ms\tBilled Duration: 200 ms"
     )
-    records.add(time_unix_nano=NOW_NS).body.string_value = report
+    for line in (report, "INIT_REPORT Init Duration: 10009.13 ms\tPhase: init\tStatus: timeout"):
+        records.add(time_unix_nano=NOW_NS).body.string_value = line
     entry.resource.attributes.extend(
         attributes({"k8s.object.kind": "Pod", "k8s.object.name": who["service.name"]})
     )

@@ -72,6 +72,7 @@ METRICS = [
 ]  # fmt: skip
 REPORTS = [
     "REPORT RequestId: x\tDuration: 604800000 ms\tBilled Duration: 1 ms", "platform.report", "Pod", "Pulled",
+    "INIT_REPORT Init Duration: 604800000 ms", "platform.initReport",
     'Successfully pulled image "a" in 9999m999999.9s',
 ]  # fmt: skip
 TEXT = st.one_of(

@@ -6,16 +6,20 @@ SELECT
     ${resource_names},
     time_ns,
     multiIf(
-        form NOT IN ('', 'lambda_event'), 'function_log',
-        event_name = 'platform.report', 'function_telemetry',
+        form NOT IN ('', 'lambda_event', 'lambda_init_event'), 'function_log',
+        event_name IN ('platform.report', 'platform.initReport', 'platform.restoreReport'), 'function_telemetry',
         event_name = 'platform.runtimeDone', 'function_runtime',
-        position(substring(body, 1, 80), '"type":"platform.report"') > 0, 'function_log',
+        form = 'lambda_init_event' OR position(substring(body, 1, 80), '"type":"platform.report"') > 0, 'function_log',
         'function_runtime') AS source,
     multiIf(
         startsWith(body, 'REPORT RequestId: '), 'lambda_line',
+        startsWith(body, 'INIT_REPORT Init Duration: ') OR startsWith(body, 'RESTORE_REPORT Restore Duration: '), 'lambda_init_line',
         event_name IN ('platform.report', 'platform.runtimeDone'), 'lambda_event',
+        event_name IN ('platform.initReport', 'platform.restoreReport'), 'lambda_init_event',
         startsWith(body, '{"time":"')
             AND multiSearchAny(substring(body, 1, 80), ['"type":"platform.report"', '"type":"platform.runtimeDone"']), 'lambda_event',
+        startsWith(body, '{"time":"')
+            AND multiSearchAny(substring(body, 1, 80), ['"type":"platform.initReport"', '"type":"platform.restoreReport"']), 'lambda_init_event',
         workload_kind != 'Function', '',
         startsWith(body, 'Function execution took '), 'google_line',
         body = '' AND attributes['http.request.server.duration'] != '', 'cloud_run_request',

@@ -90,5 +90,6 @@ FROM
                 'status', JSONExtractString(record, 'status'))) AS said,
         ${milliseconds(said['duration'])} AS known_ms
     FROM function_report_lines
+    WHERE NOT startsWith(form, 'lambda_init')
 )
 WHERE invocation_id != '' AND isNotNull(known_ms)
