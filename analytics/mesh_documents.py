@@ -32,7 +32,7 @@ class ZoneSplit(Document):
 class MeshEdge(Document):
     """Who called whom in the window, every call counted once."""
 
-    mesh: str = Field(description="istio, linkerd, envoy or polaris.")
+    mesh: str = Field(description="istio, linkerd, envoy, polaris or knative (its queue proxies).")
     protocol: str = Field(description="As the mesh says; empty where it does not.")
     source_cluster: str
     source_namespace: str
@@ -62,7 +62,9 @@ class MeshEdge(Document):
     zones: tuple[ZonePair, ...] = Field(description="The same by pair of zones: they add up to the edge.")
     told_by: tuple[str, ...] = Field(description="Whose count it is: source, destination, waypoint.")
     origins: tuple[str, ...] = Field(description="What it was made from: metrics, access_log.")
-    proxies: tuple[str, ...] = Field(description="sidecar, waypoint or ztunnel (connections and bytes only).")
+    proxies: tuple[str, ...] = Field(
+        description="sidecar, waypoint, queue-proxy or ztunnel (connections and bytes only)."
+    )
 
 
 class MeshEdgesAnswer(Telling):

@@ -42,11 +42,27 @@ ERRORS: Final = ("5xx", "grpc_error")
 def counted_once(told: pl.DataFrame) -> pl.DataFrame:
     """Those of the rows (SCHEMA) that count every call once.
 
-    First, a proxy's access log counts only in hours in which the same workload's proxy sends no metrics. Then
+    First, what Knative's queue proxies tell counts only in hours in which no mesh tells of calls to the same
+    workload, and a proxy's access log only in hours in which the same workload's proxy sends no metrics. Then
     of the ends of an edge the best in REPORTERS. What an inbound proxy tells without knowing who called
     counts only if no caller tells of calls to the same destination over the same security.
     """
-    return _known_callers(_best_reporter(_without_doubled_logs(told)))
+    return _known_callers(_best_reporter(_without_doubled_logs(_without_doubled_queues(told))))
+
+
+def _without_doubled_queues(told: pl.DataFrame) -> pl.DataFrame:
+    """A mesh's proxy and a queue proxy stand before the same pod. Where one of them does not say its cluster,
+    workloads of one name are one."""
+    to, cluster = ["destination_namespace", "destination_workload", "hour"], pl.col("proxy_cluster")
+    of_knative = pl.col("mesh") == "knative"
+    meshes = (
+        told.filter(~of_knative & ~pl.col("destination_workload").is_in(UNKNOWN) & (pl.col("requests") > 0))
+        .group_by(to)
+        .agg(_clusters=cluster.unique(), _nameless=(cluster == "").any())
+    )
+    same = pl.col("_nameless") | (cluster == "") | pl.col("_clusters").list.contains(cluster)
+    doubled = of_knative & pl.col("_clusters").is_not_null() & same.fill_null(value=False)
+    return told.join(meshes, on=to, how="left", maintain_order="left").filter(~doubled).select(told.columns)
 
 
 def _without_doubled_logs(told: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 -- One row per edge, as one proxy (instance) or its log told it, and hour in which it was heard: what its counters grew by, and what came as growth.
 -- A counter that fell has begun again. One that appears while its proxy is read began at nought: older counters of that proxy are
--- heard before and after; if they are not, all got new labels, or the proxy is new, and its first value says nothing.
+-- heard before and after; if they are not, all got new labels, or the proxy is new, and its first value says nothing. A queue proxy of
+-- Knative's is new with its pod, often for one request; it began at nought if Knative's autoscaler was heard five minutes before.
 -- Names come in at the end: until then a counter is its number. Ask by the day, since what is read is held in memory.
 WITH
     grown AS
@@ -15,6 +16,7 @@ WITH
                     SELECT
                         counter,
                         instance,
+                        any(mesh) AS of_mesh,
                         min(minute) AS first_minute,
                         max(minute) AS last_minute,
                         max(last_minute) OVER (
@@ -25,6 +27,10 @@ WITH
                     GROUP BY counter, instance
                 )
                 WHERE older_until > first_minute
+                    OR (of_mesh = 'knative' AND ifNull(first_minute > (
+                        SELECT minOrNull(minute) + INTERVAL 5 MINUTE
+                        FROM autoscaling_1m
+                        WHERE ${mesh_edges_read} AND autoscaler = 'knative' AND measure != 'queue_depth'), 0))
             ) AS appeared,
             ${growth(requests)} + requests_grown + 2 * ifNull(per_30s, 0) AS requests,
             ${growth(request_bytes)} + request_bytes_grown AS request_bytes,

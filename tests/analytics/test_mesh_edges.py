@@ -185,6 +185,119 @@ def test_polaris_tells_the_last_thirty_seconds(scrape: Scrape, found: Any) -> No
     assert (edge["source_workload"], edge["destination_service"], edge["requests"]) == ("cart", "stock", 8)
 
 
+QUEUE = {
+    "configuration_name": "event-display", "container_name": "queue-proxy",
+    "namespace_name": "apiserversource1", "pod_name": "event-display-00001-deployment-658fd4f9cf-qcnr5",
+    "response_code": "200", "response_code_class": "2xx", "revision_name": "event-display-00001",
+    "service_name": "event-display",
+}  # fmt: skip
+"""The example in docs.openshift.com/serverless/1.33, "Serverless developer metrics": what each of Knative's
+services exposes on port 9091."""
+QUEUE_RESOURCE = {
+    "container.name": "queue-proxy", "k8s.namespace.name": "apiserversource1",
+    "k8s.pod.name": QUEUE["pod_name"], "service.name": "event-display", "service.version": "1.20",
+    "service.instance.id": QUEUE["pod_name"], "kn.service.name": "event-display",
+    "kn.configuration.name": "event-display", "kn.revision.name": "event-display-00001",
+}  # fmt: skip
+"""Attributes as knative.dev/v1.20-docs, "Knative Serving Metrics", names them."""
+AUTOSCALER = ("autoscaler_desired_pods", {k: QUEUE[k] for k in ("revision_name", "namespace_name")}, 1.0)
+DISPLAY = {
+    "mesh": "knative", "destination_namespace": "apiserversource1", "protocol": "http",
+    "destination_workload": "event-display-00001-deployment", "destination_service": "event-display",
+    "proxies": ["queue-proxy"], "told_by": ["destination"],
+}  # fmt: skip
+
+
+def test_what_knatives_queue_proxies_were_asked(scrape: Scrape, found: Any) -> None:
+    for minute in range(3):
+        answers: list[Sample] = [
+            ("revision_request_count", QUEUE, 10.0 * minute),
+            ("revision_request_latencies_sum", QUEUE, 250.0 * minute),
+            ("revision_request_latencies_bucket", {**QUEUE, "le": "5"}, 10.0 * minute),
+            ("revision_app_request_count", QUEUE, 10.0 * minute),
+            (
+                "revision_request_count",
+                {**QUEUE, "response_code": "502", "response_code_class": "5xx"},
+                minute,
+            ),
+        ]
+        scrape(minute, answers, namespace="apiserversource1", pod=QUEUE["pod_name"])
+
+    (edge,) = found()
+
+    assert {key: edge[key] for key in DISPLAY} == DISPLAY
+    assert (edge["requests"], edge["errors"], edge["duration_ms"]) == (22, 2, 500)
+    assert "source_workload" not in edge
+
+
+def test_the_same_as_opentelemetry_names_it(scrape: Scrape, found: Any) -> None:
+    """Scraped, when labels may say no revision, and who is asked is known by the pod."""
+    for minute in range(3):
+        answers: list[Sample] = [
+            (f"kn_serving_invocation_duration_seconds_{name}", {"http_response_status_code": "503"}, value)
+            for name, value in (("count", 10.0 * minute), ("sum", 0.25 * minute), ("bucket", 7.0 * minute))
+        ]
+        scrape(minute, answers, namespace="apiserversource1", pod=QUEUE["pod_name"])
+
+    (edge,) = found()
+
+    assert (edge["destination_namespace"], edge["destination_workload"]) == (
+        "apiserversource1", "event-display-00001-deployment",
+    )  # fmt: skip
+    assert (edge["requests"], edge["errors"], edge["duration_ms"]) == (20, 20, 500)
+
+
+def test_the_same_by_otlp(telemetry: Any, found: Any) -> None:
+    request = ExportMetricsServiceRequest()
+    entry = request.resource_metrics.add()
+    for key, text in QUEUE_RESOURCE.items():
+        entry.resource.attributes.add(key=key).value.string_value = text
+    metric = entry.scope_metrics.add().metrics.add(name="kn.serving.invocation.duration", unit="s")
+    metric.histogram.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+    for minute in range(3):
+        at_ns = round((START + timedelta(minutes=minute)).timestamp()) * 10**9
+        point = metric.histogram.data_points.add(time_unix_nano=at_ns, count=4 * minute, sum=minute * 0.25)
+        point.attributes.add(key="http.response.status_code").value.int_value = 200
+    telemetry.body(Signal.METRICS, request.SerializeToString())
+
+    (edge,) = found()
+
+    assert {key: edge[key] for key in DISPLAY} == DISPLAY
+    assert (edge["requests"], edge["duration_ms"], edge.get("errors")) == (8, 500, None)
+
+
+@pytest.mark.parametrize(("heard_from", "requests"), [(0, 3), (27, 2), (None, None)])
+def test_a_pod_that_was_woken_for_a_request(
+    scrape: Scrape, found: Any, heard_from: int | None, requests: int | None
+) -> None:
+    """Its counters are new with it, and never seen at nought. The pods wake at 30 and 36; where all that is
+    scraped is new, their counters may be old."""
+    if heard_from is not None:
+        for minute in range(heard_from, 40, 3):
+            scrape(minute, [AUTOSCALER], instance="autoscaler:9090", job="autoscaler")
+    for number, minute in enumerate((30, 36)):
+        pod = f"event-display-00001-deployment-658fd4f9cf-{number:05}"
+        answer = [("revision_request_count", {**QUEUE, "pod_name": pod}, 1.0 + number)]
+        scrape(minute, answer, instance=f"10.0.0.{number}:9091")
+
+    assert [row.get("requests") for row in found()] == [requests]
+
+
+@pytest.mark.parametrize(("cluster", "other", "requests"), [
+    ("", "", 4), ("fra", "", 4), ("fra", "fra", 4), ("fra", "ams", 4 + 7),
+])  # fmt: skip
+def test_a_queue_proxy_behind_a_meshs_proxy_counts_nothing_again(
+    cluster: str, other: str, requests: float
+) -> None:
+    to = {"destination_namespace": "shop", "destination_workload": "web-00001-deployment"}
+    istio = told(mesh="istio", source_workload="gateway", requests=4.0, proxy_cluster=cluster, **to)
+    queue = told(mesh="knative", proxy="queue-proxy", requests=7.0, proxy_cluster=other, **to)
+    later = told(mesh="knative", proxy="queue-proxy", requests=1.0, hour=START + HOUR, **to)
+
+    assert requests_of(istio, queue) == requests
+    assert requests_of(istio, queue, later) == requests + 1
+
+
 def test_a_counter_that_begins_again_and_scrapes_out_of_order(scrape: Scrape, found: Any) -> None:
     record = samples(DATA / "istio.prom")
     values = {0: 100, 1: 110, 2: 120, 3: 7, 4: 9}
@@ -250,6 +363,7 @@ def test_whole_histograms_and_growth(telemetry: Any, found: Any) -> None:
         ("envoy_http_downstream_rq_xx", {"envoy_http_conn_manager_prefix": "admin"}),
         ("tcp_open_total", {"direction": "outbound", "peer": "src"}),
         ("response_total", {"direction": "inbound", "target_port": "4191"}),
+        ("revision_app_request_count", {"revision_name": "web-00001"}),
     ],
 )
 def test_what_is_no_edge(scrape: Scrape, found: Any, name: str, labels: dict[str, str]) -> None:
@@ -265,7 +379,7 @@ def told(**values: Any) -> dict[str, Any]:
     return {**empty, "mesh": "istio", "origin": "metrics", "requests": 1.0, **values}
 
 
-def requests(*rows: dict[str, Any]) -> float:
+def requests_of(*rows: dict[str, Any]) -> float:
     return float(counted_once(pl.DataFrame(list(rows), SCHEMA))["requests"].sum())
 
 
@@ -273,9 +387,9 @@ def test_a_log_counts_only_where_its_workload_sends_no_metrics() -> None:
     ends = {"source_workload": "a", "destination_workload": "b", "reporter": "destination"}
     log = told(**ends, origin="access_log", requests=5.0)
 
-    assert requests(told(**ends), log) == 1
-    assert requests(told(**{**ends, "destination_workload": "c"}), log) == 6
-    assert requests(told(**ends, hour=START + HOUR), log) == 6
+    assert requests_of(told(**ends), log) == 1
+    assert requests_of(told(**{**ends, "destination_workload": "c"}), log) == 6
+    assert requests_of(told(**ends, hour=START + HOUR), log) == 6
 
 
 @pytest.mark.parametrize(
@@ -297,7 +411,7 @@ def test_a_log_of_one_cluster_counts_beside_metrics_of_another(
     ends = {"mesh": "envoy", "destination_workload": "b", "reporter": "destination"}
     log = told(**ends, proxy_cluster="fra", proxy_pod="shop/b-1", origin="access_log", requests=5.0)
 
-    assert requests(told(**{**ends, **metrics}), log) == expected
+    assert requests_of(told(**{**ends, **metrics}), log) == expected
 
 
 def test_what_is_chosen_is_chosen_by_the_hour() -> None:
@@ -305,7 +419,7 @@ def test_what_is_chosen_is_chosen_by_the_hour() -> None:
     early = told(**ends, reporter="source", requests=10.0)
     late = [told(**ends, reporter=who, hour=START + HOUR) for who in ("source", "destination")]
 
-    assert requests(early, *late) == 11
+    assert requests_of(early, *late) == 11
 
 
 def test_nothing_told_is_no_edge() -> None:
@@ -319,8 +433,8 @@ def test_a_callees_log_counts_if_no_callers_does() -> None:
     callee = told(**service, destination_workload="b", reporter="destination", security="mutual_tls")
     stranger = {**callee, "security": "none", "requests": 3.0}
 
-    assert requests(callee, stranger) == 4
-    assert requests(caller, callee, stranger) == 10
+    assert requests_of(callee, stranger) == 4
+    assert requests_of(caller, callee, stranger) == 10
 
 
 @pytest.mark.parametrize(
@@ -338,5 +452,5 @@ def test_a_callers_log_hides_callees_of_its_own_cluster(caller: dict[str, str], 
     asked = told(**service, source_workload="a", reporter="source", requests=10.0, **caller)
     callee = told(**service, destination_workload="b", reporter="destination", proxy_cluster="dub")
 
-    assert requests(asked, callee) == expected
-    assert requests(callee) == 1
+    assert requests_of(asked, callee) == expected
+    assert requests_of(callee) == 1

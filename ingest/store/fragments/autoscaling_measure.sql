@@ -1,6 +1,7 @@
 -- What a metric of autoscaling_metrics.sql measures: one word, whatever it is called.
 multiIf(
     name IN ('autoscaler_requested_pods', 'kn.revision.pods.requested', 'kn_revision_pods_requested'), 'requested_pods',
+    name IN ('revision_queue_depth', 'kn.serving.queue.depth', 'kn_serving_queue_depth'), 'queue_depth',
     name LIKE '%not%ready%', 'not_ready_pods',
     name LIKE '%pending%', 'pending_pods',
     name LIKE '%terminating%', 'terminating_pods',

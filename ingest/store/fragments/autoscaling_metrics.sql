@@ -1,4 +1,4 @@
--- What autoscalers want and see. Knative's autoscaler and activator, as OpenCensus named it, since 1.19 as OpenTelemetry does, and
+-- What autoscalers want and see. Knative's autoscaler, activator and queue proxies, as OpenCensus named it, since 1.19 as OpenTelemetry does, and
 -- as that comes through Prometheus; KEDA's operator; HPAs, by the Collector's k8s_cluster receiver and by kube-state-metrics.
 'autoscaler_desired_pods', 'kn.revision.pods.desired', 'kn_revision_pods_desired',
     'autoscaler_requested_pods', 'kn.revision.pods.requested', 'kn_revision_pods_requested',
@@ -17,6 +17,7 @@
     'autoscaler_target_requests_per_second', 'kn.revision.rps.target', 'kn_revision_rps_target',
     'kn_revision_rps_target_per_second',
     'activator_request_concurrency', 'kn.revision.request.concurrency', 'kn_revision_request_concurrency',
+    'revision_queue_depth', 'kn.serving.queue.depth', 'kn_serving_queue_depth',
     'keda_scaler_metrics_value', 'keda_scaler_active', 'keda_scaled_object_paused',
     'k8s.hpa.desired_replicas', 'k8s.hpa.pod.desired', 'k8s.hpa.current_replicas', 'k8s.hpa.pod.current',
     'k8s.hpa.min_replicas', 'k8s.hpa.pod.min', 'k8s.hpa.max_replicas', 'k8s.hpa.pod.max',

@@ -242,6 +242,7 @@ PIECES = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.timeout(faults.times(120, 3000))
 @settings(max_examples=faults.times(10, 500), suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(st.lists(PIECES, max_size=12).map("".join), min_size=20, max_size=40))
 def test_no_text_breaks_an_insert(store: Store, rows: Any, texts: list[str]) -> None:

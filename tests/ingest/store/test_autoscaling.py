@@ -100,6 +100,34 @@ def test_knative_by_whatever_name(session: Session, tenant: str, insert: Any, wa
     assert {row[:5] for row in stored(session, tenant)} == {("knative", "fra", "shop", "cart", "cart-00001")}
 
 
+@pytest.mark.parametrize("way", ["OpenCensus", "OpenTelemetry", "OpenTelemetry through Prometheus"])
+def test_queues_of_pods(session: Session, tenant: str, insert: Any, way: str) -> None:
+    """By queue proxies: who they are is in labels, in the resource, or in the pod's name alone."""
+    pods = [f"cart-00001-deployment-658fd4f9cf-{letter * 5}" for letter in "ab"]
+    for number, pod in enumerate(pods):
+        value = float(3 * number)
+        if way == "OpenTelemetry":
+            who = {key.replace(".", "__"): text for key, text in NEW.items()}
+            body = of_collector([("kn.serving.queue.depth", value, {})], k8s__pod__name=pod, **who)
+        elif way == "OpenCensus":
+            told = sample(
+                "revision_queue_depth", MINUTE_MS, value, pod_name=pod, job="q", instance=pod, **OLD
+            )
+            body = written([told])
+        else:
+            name = "kn_serving_queue_depth"
+            body = written([
+                sample(name, MINUTE_MS, value, pod=pod, namespace="shop", job="q", instance=pod)
+            ])  # fmt: skip
+        insert(Signal.METRICS, body, tenant=tenant)
+
+    service = "" if way.endswith("Prometheus") else "cart"
+    assert stored(session, tenant) == [
+        ("knative", "", "shop", service, "cart-00001", "queue_depth", pod, value, value, value)
+        for pod, value in zip(pods, (0.0, 3.0), strict=True)
+    ]
+
+
 def test_nought_is_what_was_wanted_last(session: Session, tenant: str, insert: Any) -> None:
     """The case that matters here: asleep."""
     for number, value in enumerate((3.0, 5.0, 0.0)):
@@ -190,7 +218,9 @@ def test_every_name_that_is_read_measures_something_of_its_own(session: Session)
         "k8s.hpa.current_replicas", "k8s.hpa.pod.current",
         "kube_horizontalpodautoscaler_status_current_replicas",
     }  # fmt: skip
-    assert set(told.values()) == {*KNATIVE, "min_pods", "max_pods", "metric_value", "active", "paused"}
+    assert set(told.values()) == {
+        *KNATIVE, "queue_depth", "min_pods", "max_pods", "metric_value", "active", "paused",
+    }  # fmt: skip
 
 
 def test_the_time_is_the_points(session: Session, tenant: str, insert: Any) -> None:

@@ -421,6 +421,7 @@ def test_a_run_longer_than_since_1970(store: Store, rows: Rows) -> None:
     ),
     event_name=st.sampled_from(["", "platform.report", "platform.runtimeDone", "platform.initReport"]),
 )
+@pytest.mark.timeout(faults.times(120, 3000))
 @settings(
     max_examples=faults.times(20, 2000),
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -1,5 +1,5 @@
 -- Who called whom in a minute, as one proxy counted it; both ends of a call may have a row, and who asks takes one of them
--- (`reporter`, analytics/mesh_edges.py). origin: metrics or access_log. proxy: sidecar, waypoint or ztunnel. security: mutual_tls,
+-- (`reporter`, analytics/mesh_edges.py). origin: metrics or access_log. proxy: sidecar, waypoint, ztunnel or queue-proxy. security: mutual_tls,
 -- none or '' (not known). protocol: as the mesh says. Request bytes go from the source to the destination, response bytes back.
 -- source_zone, destination_zone: only what the mesh itself says of the ends of a call; analytics/mesh_zones.py finds out the others,
 -- by where the proxy is (proxy_*) and by the address of the other end (peer_address: of the source if the destination tells; else

@@ -2,6 +2,8 @@
 -- Linkerd calls a failure.
 -- A proxy's own side is told by its labels (deployment, namespace), by its resource, or by its pod's name without what a
 -- ReplicaSet adds to it; the other one by what the mesh says.
+-- Knative's queue proxy stands before each pod of a revision: it knows what arrived, and not who called. A revision is the Deployment
+-- REVISION-deployment.
 -- Zones: Linkerd's dst_zone, and ztunnel's labels (sidecars have them if they are told to add them).
 -- Left out: metrics of the same name without a mesh's labels; what an Istio sidecar's Envoy counts beside Istio (clusters with a
 -- |); Envoy's and Linkerd's own administration; of Linkerd's connections those between a proxy and its own application.
@@ -28,25 +30,31 @@ FROM
 (
     WITH
         ${in_resource(resource_json)},
-        arrayFirst(text -> text != '', [attributes['pod'], attributes['pod_name'], pod]) AS own_pod,
+        startsWith(name, 'revision_') OR startsWith(name, 'kn_') AS is_knative,
+        arrayFirst(text -> text != '', [attributes['pod'], attributes['pod_name'], attributes['k8s_pod_name'], pod]) AS own_pod,
         arrayFirst(text -> text != '', [
-            attributes['deployment'], attributes['statefulset'], attributes['daemonset'], attributes['k8s_job'],
+            attributes['revision_name'], attributes['kn_revision_name'], attribute('kn.revision.name')]) AS revision_told,
+        arrayFirst(text -> text != '', [
+            if(is_knative AND revision_told != '', concat(revision_told, '-deployment'), ''), attributes['deployment'], attributes['statefulset'], attributes['daemonset'], attributes['k8s_job'],
             if(workload_kind IN ('Service', 'Pod'), '', workload_name),
             replaceRegexpOne(own_pod, '-[a-f0-9]{6,10}-[a-z0-9]{5}$', ''), workload_name]) AS own_workload,
-        arrayFirst(text -> text != '', [attributes['namespace'], attributes['kubernetes_namespace'], namespace]) AS own_namespace,
-        multiIf(startsWith(name, 'istio_'), attributes['reporter'], startsWith(name, 'envoy_http_'), 'destination',
+        arrayFirst(text -> text != '', [
+            if(is_knative, if(attributes['namespace_name'] != '', attributes['namespace_name'], attributes['k8s_namespace_name']), ''),
+            attributes['namespace'], attributes['kubernetes_namespace'], namespace]) AS own_namespace,
+        multiIf(startsWith(name, 'istio_'), attributes['reporter'], startsWith(name, 'envoy_http_') OR is_knative, 'destination',
             attributes['direction'] = 'inbound', 'destination', 'source') AS told_by,
         told_by = 'destination' AS is_destination,
         arrayFirst(text -> text != '', [
-            attributes['response_code'], attributes['status_code'], attributes['envoy_response_code_class']]) AS code,
+            attributes['response_code'], attributes['status_code'], attributes['envoy_response_code_class'],
+            attributes['http_response_status_code'], attributes['http.response.status_code']]) AS code,
         ${grpc_error(attributes['grpc_response_status'])}
             OR (attributes['grpc_status'] != '' AND attributes['classification'] = 'failure') AS is_grpc_error
     SELECT
         tenant,
         multiIf(startsWith(name, 'istio_'), 'istio', startsWith(name, 'envoy_'), 'envoy',
-            name = 'upstream_rq_total', 'polaris', 'linkerd') AS mesh,
+            name = 'upstream_rq_total', 'polaris', is_knative, 'knative', 'linkerd') AS mesh,
         'metrics' AS origin,
-        multiIf(mesh = 'polaris', '', told_by = 'waypoint', 'waypoint',
+        multiIf(mesh = 'polaris', '', mesh = 'knative', 'queue-proxy', told_by = 'waypoint', 'waypoint',
             attributes['app'] = 'ztunnel' OR startsWith(own_pod, 'ztunnel') OR service_name = 'ztunnel', 'ztunnel',
             'sidecar') AS proxy,
         told_by AS reporter,
@@ -63,11 +71,12 @@ FROM
             arrayFirst(text -> text != '', [attributes['dst_deployment'], attributes['dst_statefulset'], attributes['dst_daemonset'],
                 attributes['dst_k8s_job']])) AS destination_workload,
         multiIf(mesh = 'istio', attributes['destination_service'], mesh = 'polaris', attributes['callee_service'],
-            mesh = 'envoy', attributes['envoy_cluster_name'], is_destination, '', attributes['dst_service'])
+            mesh = 'envoy', attributes['envoy_cluster_name'], mesh = 'knative', arrayFirst(text -> text != '', [
+                attributes['service_name'], attributes['kn_service_name'], attribute('kn.service.name')]), is_destination, '', attributes['dst_service'])
             AS destination_service,
         multiIf(mesh != 'istio', attributes['dst_zone'], attributes['destination_zone'] = 'unknown', '',
             attributes['destination_zone']) AS destination_zone,
-        attributes['request_protocol'] AS protocol,
+        if(mesh = 'knative', 'http', attributes['request_protocol']) AS protocol,
         multiIf(
             is_grpc_error AND startsWith(code, '2'), 'grpc_error',
             match(code, '^[1-5]([0-9][0-9])?$'), concat(substring(code, 1, 1), 'xx'),
@@ -88,19 +97,20 @@ FROM
             CAST(attributes, 'Array(Tuple(String, String))'))) AS labels,
         multiIf(
             mesh = 'polaris', 'per_30s',
-            name IN ('istio_requests_total', 'response_total', 'envoy_cluster_upstream_rq_xx', 'envoy_http_downstream_rq_xx'),
-            'requests',
+            name IN ('istio_requests_total', 'response_total', 'envoy_cluster_upstream_rq_xx', 'envoy_http_downstream_rq_xx')
+                OR (is_knative AND endsWith(name, '_count')), 'requests',
             name LIKE '%connections\_opened%' OR name LIKE '%\_cx\_total' OR name = 'tcp_open_total', 'connections',
-            name LIKE '%duration%' OR name LIKE '%latency%' OR name LIKE '%rq\_time%', 'duration_ms',
+            name LIKE '%duration%' OR name LIKE '%latenc%' OR name LIKE '%rq\_time%', 'duration_ms',
             name IN ('istio_request_bytes_sum', 'istio_tcp_received_bytes_total', 'envoy_cluster_upstream_cx_tx_bytes_total',
                 'envoy_http_downstream_cx_rx_bytes_total')
                 OR name = if(is_destination, 'tcp_read_bytes_total', 'tcp_write_bytes_total'), 'request_bytes',
             'response_bytes') AS measure,
-        value,
+        point.value * if(name = 'kn_serving_invocation_duration_seconds_sum', 1000, 1) AS value,
         is_delta,
         time_ns
-    FROM mesh_points
+    FROM mesh_points AS point
     WHERE multiIf(
+        mesh = 'knative', own_workload != '',
         mesh = 'istio', told_by != '',
         name LIKE 'envoy\_cluster\_%', attributes['envoy_cluster_name'] != '' AND position(attributes['envoy_cluster_name'], '|') = 0,
         mesh = 'envoy', attributes['envoy_http_conn_manager_prefix'] NOT IN ('', 'admin'),

@@ -1,8 +1,8 @@
 -- What an autoscaler wanted or saw in a minute. autoscaler: knative, keda or hpa. name: the revision, ScaledObject or HPA;
--- service: of Knative, whose revision it is. part: KEDA's scaler and metric. measure: desired_pods, pods (there now),
+-- service: of Knative, whose revision it is. part: KEDA's scaler and metric, or a pod. measure: desired_pods, pods (there now),
 -- requested_pods, not_ready_pods, pending_pods, terminating_pods, min_pods, max_pods, stable_/panic_/target_concurrency (a pod),
 -- stable_/panic_/target_requests_per_s (a pod), activator_concurrency (all requests that wait or pass there), panic_mode (0 or 1),
--- excess_burst_capacity, metric_value, active, paused. last: (when, value). Nought is a value like others.
+-- excess_burst_capacity, queue_depth (requests in one pod or before it; part: the pod), metric_value, active, paused. last: (when, value). Nought is a value like others.
 CREATE TABLE IF NOT EXISTS autoscaling_1m
 (
     tenant LowCardinality(String),

@@ -27,14 +27,22 @@ FROM
         arrayFirst(text -> text != '', [
             label(['exported_namespace', 'namespace_name', 'k8s.namespace.name', 'k8s_namespace_name', 'namespace']),
             known.namespace]) AS namespace_told,
-        if(autoscaler = 'knative', label(['kn.service.name', 'kn_service_name', 'service_name']), '') AS service,
+        arrayFirst(text -> text != '', [label(['pod', 'pod_name', 'k8s_pod_name']), known.pod]) AS asked_pod,
         multiIf(
-            autoscaler = 'knative', label(['kn.revision.name', 'kn_revision_name', 'revision_name']),
+            autoscaler != 'knative', '',
+            label(['kn.service.name', 'kn_service_name', 'service_name']) != '',
+            label(['kn.service.name', 'kn_service_name', 'service_name']), attribute('kn.service.name')) AS service,
+        multiIf(
+            autoscaler = 'knative', arrayFirst(text -> text != '', [
+                label(['kn.revision.name', 'kn_revision_name', 'revision_name']), attribute('kn.revision.name'),
+                if(measure = 'queue_depth', extract(asked_pod, '^(.+)-deployment-[a-f0-9]+-[a-z0-9]+$'), '')]),
             autoscaler = 'keda', label(['scaledObject', 'scaledobject', 'scaledJob']),
             attributes['horizontalpodautoscaler'] != '', attributes['horizontalpodautoscaler'],
             attribute('k8s.hpa.name')) AS scaled,
         ${autoscaling_measure} AS measure,
-        if(measure IN ('metric_value', 'active'), concat(attributes['scaler'], '/', attributes['metric']), '') AS part,
+        multiIf(
+            measure IN ('metric_value', 'active'), concat(attributes['scaler'], '/', attributes['metric']),
+            measure = 'queue_depth', asked_pod, '') AS part,
         time_ns,
         value AS told,
         attribute('lowtide.demo') = 'true' AS marked
