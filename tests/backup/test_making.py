@@ -19,6 +19,7 @@ from lowtide.backup import copying, cut
 from lowtide.backup.making import backup_lock
 from lowtide.backup.manifest import read_manifest
 from lowtide.instance_lock import InstanceLock
+from lowtide.server_client import connect
 
 Command = Callable[..., Any]
 
@@ -106,9 +107,7 @@ def test_beside_another(data: Path, tmp_path: Path, lowtide: Command) -> None:
 def test_a_server_that_is_just_starting_is_waited_for(
     data: Path, tmp_path: Path, lowtide: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "lowtide.server_client.connect.__kwdefaults__", {"wait_s": 0.0, "answer_timeout_s": 1.0}
-    )
+    monkeypatch.setattr(connect, "__kwdefaults__", (connect.__kwdefaults__ or {}) | {"wait_s": 0.0})
     with InstanceLock.acquire(data):
         ran = lowtide("backup", tmp_path / "backup", "--data", data)
     assert (ran.code, "is starting" in ran.err) == (1, True)
