@@ -158,6 +158,107 @@ def test_what_prometheus_has_is_stored(launch: Launcher, tmp_path: Path) -> None
         assert "non-recoverable" not in source.log.read_text()
 
 
+BETWEEN = """\
+WITH sample AS
+(
+    SELECT MetricName, labels, TimeUnix, Value,
+        lagInFrame(Value, 1, Value) OVER (PARTITION BY labels ORDER BY TimeUnix) AS earlier
+    FROM prometheus_samples
+    WHERE isFinite(Value)
+        AND TimeUnix BETWEEN fromUnixTimestamp64Milli(SINCE) AND fromUnixTimestamp64Milli(UNTIL)
+),
+newest AS
+(
+    SELECT MetricName, labels, argMax(Value, TimeUnix) AS Value FROM sample GROUP BY MetricName, labels
+)
+SELECT """
+QUERIES = {
+    "sum by (code, shop) (count_over_time(orders_total[W]))": (
+        "map('code', labels['code'], 'shop', labels['shop']) AS labels,"
+        " toFloat64(count()) AS value FROM sample WHERE MetricName = 'orders_total' GROUP BY labels"
+    ),
+    "sum(sum_over_time(seconds_bucket[W]))": (
+        "map() AS labels, sum(Value) AS value FROM sample WHERE MetricName = 'seconds_bucket'"
+    ),
+    "sum by (code) (last_over_time(orders_total[W]))": (
+        "map('code', labels['code']) AS labels, sum(Value) AS value FROM newest"
+        " WHERE MetricName = 'orders_total' GROUP BY labels"
+    ),
+    "sum by (code, shop) (resets(orders_total[W]))": (
+        "map('code', labels['code'], 'shop', labels['shop']) AS labels,"
+        " toFloat64(countIf(Value < earlier)) AS value FROM sample"
+        " WHERE MetricName = 'orders_total' GROUP BY labels"
+    ),
+    "sum by (code) (changes(orders_total[W]))": (
+        "map('code', labels['code']) AS labels, toFloat64(countIf(Value != earlier)) AS value FROM sample"
+        " WHERE MetricName = 'orders_total' GROUP BY labels"
+    ),
+    "max(max_over_time(warmth[W])) - min(min_over_time(warmth[W]))": (
+        "map() AS labels, max(Value) - min(Value) AS value FROM sample WHERE MetricName = 'warmth'"
+    ),
+    "sum(avg_over_time(warmth[W]))": (
+        "map() AS labels, avg(Value) AS value FROM sample WHERE MetricName = 'warmth'"
+    ),
+    "sum(stddev_over_time(warmth[W]))": (
+        "map() AS labels, stddevPop(Value) AS value FROM sample WHERE MetricName = 'warmth'"
+    ),
+    "sum(quantile_over_time(0.9, warmth[W]))": (
+        "map() AS labels, quantileExactInclusive(0.9)(Value) AS value FROM sample WHERE MetricName = 'warmth'"
+    ),
+    "sum by (le) (last_over_time(seconds_bucket[W])) > 0": (
+        "map('le', labels['le']) AS labels, sum(Value) AS value FROM newest"
+        " WHERE MetricName = 'seconds_bucket' GROUP BY labels HAVING value > 0"
+    ),
+    "sum(last_over_time(seconds_sum[W])) / sum(last_over_time(seconds_count[W]))": (
+        "map() AS labels, sumIf(Value, MetricName = 'seconds_sum')"
+        " / sumIf(Value, MetricName = 'seconds_count') AS value FROM newest"
+    ),
+    "topk(1, sum by (shop) (last_over_time(orders_total[W])))": (
+        "map('shop', labels['shop']) AS labels, sum(Value) AS value FROM newest"
+        " WHERE MetricName = 'orders_total' GROUP BY labels ORDER BY value DESC LIMIT 1"
+    ),
+}  # fmt: skip
+"""Questions in PromQL about a window W, and the same in SQL."""
+
+
+def page_of(number: int) -> str:
+    """A counter that begins again in between, one that rises, and a gauge."""
+    return (
+        "# TYPE orders counter\n"
+        f'orders_total{{code="200",shop="a"}} {number * 3 % 11}\n'
+        f'orders_total{{code="200",shop="b"}} {number * 2}\n'
+        f'orders_total{{code="500",shop="a"}} {number // 2}\n'
+        "# TYPE warmth gauge\n"
+        f"warmth {(number * 7 % 5) - 1.5}\n"
+        "# TYPE seconds histogram\n"
+        f'seconds_bucket{{le="0.1"}} {number}\nseconds_bucket{{le="+Inf"}} {number * 2}\n'
+        f"seconds_count {number * 2}\nseconds_sum {number * 0.25}\n# EOF\n"
+    )
+
+
+def test_the_same_questions_have_the_same_answers(launch: Launcher, tmp_path: Path) -> None:
+    """Prometheus' own language on its own store, and SQL on what it has sent."""
+    server = launch.serve()
+    url = server.wait_ready()["otlp_http"]
+    with scraped(page_of(0)) as target:
+        configuration = CONFIGURATION.format(target=target.address, url=url)
+        with prometheus(tmp_path / "prometheus", configuration) as source:
+            for number in range(1, 12):
+                time.sleep(1.0)
+                target.page = page_of(number)
+            until_ms = round(time.time() * 1000) - 1
+            since_ms = until_ms - 8_500
+            begin = BETWEEN.replace("SINCE", str(since_ms)).replace("UNTIL", str(until_ms))
+            later = f"MetricName = 'warmth' AND TimeUnix > fromUnixTimestamp64Milli({until_ms})"
+            until(lambda: stored(server, later))
+            for promql, sql in QUERIES.items():
+                theirs = source.answer(promql.replace("[W]", "[8500ms]"), until_ms / 1000)
+                rows = server.rows(begin + sql)
+                ours = {tuple(sorted(row["labels"].items())): row["value"] for row in rows}
+                assert theirs, promql
+                assert ours == pytest.approx(theirs), promql
+
+
 def test_nothing_is_lost_or_doubled_when_the_server_is_killed(launch: Launcher, tmp_path: Path) -> None:
     """Prometheus sends again what it was not told is taken."""
     server = launch.serve()

@@ -100,16 +100,27 @@ class Prometheus:
 
     def samples(self, selector: str, at_s: float, back: str = "10m") -> dict[tuple[Any, ...], dict[int, str]]:
         """The samples it has itself: by labels, their values by time in ms."""
-        answer = self.http.get(
-            f"{self.url}/api/v1/query", params={"query": f"{selector}[{back}]", "time": f"{at_s:.3f}"}
-        ).json()
-        assert answer["status"] == "success", answer
         return {
             tuple(sorted(series["metric"].items())): {
                 round(float(time_s) * 1000): value for time_s, value in series["values"]
             }
-            for series in answer["data"]["result"]
+            for series in self._asked(f"{selector}[{back}]", at_s)
         }
+
+    def answer(self, query: str, at_s: float) -> dict[tuple[Any, ...], float]:
+        """What it answers at a moment, by labels."""
+        return {
+            tuple(sorted(series["metric"].items())): float(series["value"][1])
+            for series in self._asked(query, at_s)
+        }
+
+    def _asked(self, query: str, at_s: float) -> list[dict[str, Any]]:
+        answer = self.http.get(
+            f"{self.url}/api/v1/query", params={"query": query, "time": f"{at_s:.3f}"}
+        ).json()
+        assert answer["status"] == "success", answer
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
 
 
 @contextlib.contextmanager
