@@ -8,7 +8,7 @@ workload is judged by the time after the last sampled request only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
@@ -31,13 +31,15 @@ MOST: Final = 0.6
 @dataclass(frozen=True, slots=True)
 class Activity:
     """What was seen of everything in a window: requests by workload and hour, and the other witnesses by
-    workload. `waited_for` holds the `workload_id` of those whose callers wait for an answer.
+    workload. `waited_for` holds the `workload_id` of those whose callers wait for an answer, `told` the
+    requests as each source tells them.
     """
 
     hours: pl.DataFrame
     witnesses: pl.DataFrame
     traffic: pl.DataFrame
     waited_for: pl.DataFrame
+    told: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def first_at(self) -> datetime | None:
@@ -58,9 +60,10 @@ def activity_of(
 
     Costs alone need no witnesses; without them, those frames have no columns.
     """
-    hours = requests_of(read_range(session, "requests_1h", tenant, window.start, window.end))
+    told = read_range(session, "requests_1h", tenant, window.start, window.end)
+    hours = requests_of(told)
     if not witnesses:
-        return Activity(hours, pl.DataFrame(), pl.DataFrame(), pl.DataFrame())
+        return Activity(hours, pl.DataFrame(), pl.DataFrame(), pl.DataFrame(), told)
     return Activity(
         hours=hours,
         witnesses=read(
@@ -73,6 +76,7 @@ def activity_of(
         ),
         traffic=read_range(session, "pod_traffic", tenant, window.start, window.end),
         waited_for=read_range(session, "waited_for", tenant, window.start, window.end),
+        told=told,
     )
 
 

@@ -1,7 +1,7 @@
 """What each container held of its node: the larger of request and usage, over the time it ran. OpenCost's
 definition.
 
-Pure functions from frames to frames; `analytics.ledger` puts prices to their result. The trap: the average
+Pure functions from frames to frames; `analytics.dividing` puts prices to their result. The trap: the average
 of the maximum is not the maximum of the averages, so the maximum is taken in every slot before anything is
 added up.
 """

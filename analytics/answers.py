@@ -20,10 +20,11 @@ from analytics import queries
 from analytics.activity import Activity, activity_of, heard_window, quiet_seconds
 from analytics.ahead import Reader
 from analytics.bill_documents import BillsAnswer, ReconciliationAnswer
+from analytics.clock import MARGIN
 from analytics.cluster_owners import cluster_owners, filled, with_clusters
 from analytics.cost import UNOWNED, cost_rows, described, identified
 from analytics.cost_shares import AS_IT_IS, Sharing
-from analytics.costing import CostLines, cost_lines, day_costs
+from analytics.costing import CostLines, cost_lines, day_costs, function_costs
 from analytics.documents import CostAnswer, IdleAnswer, RecommendAnswer, Span
 from analytics.grouping import PLAIN, By, CostTerms
 from analytics.idle import idle_rows, judged, thresholds, with_gaps
@@ -41,6 +42,7 @@ from analytics.recommend import recommendations
 from analytics.reconciling import bill_rows, reconciled, things
 from analytics.samples import days, read_samples
 from analytics.settings import AnalyticsSettings
+from analytics.totals import Totals
 from analytics.window import Window, parse_window
 
 
@@ -90,7 +92,7 @@ class _Facts:
     @property
     def heard(self) -> Window:
         """The part of the window with any telemetry."""
-        return heard_window(self.owners, self.window, self.costs.first_at, self.activity.first_at)
+        return heard_window(self.owners, self.window, self.costs.totals.first_at, self.activity.first_at)
 
 
 def cost_answer(
@@ -258,18 +260,19 @@ def _facts(
         read_days = [(day, reader.plan(partial(read_samples, session, day, tenant))) for day in days(span)]
         read_activity = reader.plan(lambda: activity_of(session, span, settings, tenant, witnesses=witnesses))
         read_reported = reader.plan(
-            lambda: queries.read_range(session, "invocations_1h", tenant, span.start, span.end)
+            lambda: queries.read_range(session, "invocations_1h", tenant, span.start, span.end + MARGIN)
         )
         owners = with_clusters(read_owners(), read_told(), told)
         owners = filled(owners, read_labels(), told)
         parts = [
-            part
+            Totals.of(part)
             for day, read in read_days
             for part in day_costs(read(), settings, basis.book, owners, day, now)
         ]
         activity = read_activity()
         reported = read_reported()
-    costs = cost_lines(parts, activity.hours, reported, settings, basis.book, owners)
+    runs = (function_costs(activity.told, reported, owners, settings, basis.book, day) for day in days(span))
+    costs = cost_lines([*parts, *map(Totals.of, runs)], activity.hours)
     workloads = identified(costs.names, owners, settings, ownership.rules, asked)
     return _Facts(span, owners, costs, activity, workloads, ownership)
 
@@ -289,13 +292,13 @@ def _of_the_demo(facts: _Facts) -> int:
 
 
 def _about(facts: _Facts, basis: Basis, notes: Iterable[str]) -> dict[str, Any]:
-    costs = facts.costs
+    totals = facts.costs.totals
     return {
         "window": Span(start=facts.window.start, end=facts.window.end),
         "time_zone": str(basis.zone),
         "currency": basis.currency,
         "prices_retrieved_on": basis.book.retrieved_on,
-        "coverage": costs.covered_s / costs.present_s if costs.present_s else None,
+        "coverage": totals.covered_s / totals.present_s if totals.present_s else None,
         "demo_workloads": _of_the_demo(facts),
         "notes": (*ownership_notes(facts.ownership), *notes),
     }

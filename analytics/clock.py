@@ -66,11 +66,10 @@ def by_hour(spans: pl.DataFrame) -> pl.DataFrame:
         spans.with_columns(hour=hours)
         .explode("hour")
         .with_columns(
-            seconds=(
-                pl.min_horizontal("end", pl.col("hour").dt.offset_by("1h"))
-                - pl.max_horizontal("begin", "hour")
-            ).dt.total_seconds()
+            begin=pl.max_horizontal("begin", "hour"),
+            end=pl.min_horizontal("end", pl.col("hour").dt.offset_by("1h")),
         )
+        .with_columns(seconds=(pl.col("end") - pl.col("begin")).dt.total_seconds())
     )
 
 

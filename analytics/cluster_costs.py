@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import polars as pl
 
-from analytics import allocation, clock, ledger
-from analytics.lines import AMOUNTS, LINE_SCHEMA, SPAN_SCHEMA, DayCosts, node_totals, nothing_but, paid_times
+from analytics import allocation, clock, dividing
+from analytics.lines import (
+    BY_CONTENTS,
+    DEFAULT_RATES,
+    NO_SPOT_PRICE,
+    DayCosts,
+    by_hour,
+    node_hours,
+    nothing_but,
+    remarks,
+)
 from analytics.prices import PriceBook
-from analytics.pricing import default_rates, node_hours
+from analytics.pricing import default_rates, priced_hours
 from analytics.settings import AnalyticsSettings
 
 
@@ -30,46 +39,45 @@ def cluster_costs(
     """
     pieces = clock.by_hour(slots)
     held = allocation.container_hours(allocation.with_requests(minutes), slots)
-    sized = node_hours(pieces, nodes, book)
+    sized = priced_hours(pieces, nodes, book)
     loose_held = held.join(sized, on=["node_id", "hour"], how="anti")
-    loose = ledger.unsized_node_hours(loose_held, default_rates(loose_held, book))
-    hours = pl.concat([sized.select(ledger.HOUR_COLUMNS), loose.select(ledger.HOUR_COLUMNS)])
+    loose = dividing.unsized_node_hours(loose_held, default_rates(loose_held, book))
+    hours = pl.concat([sized.select(dividing.HOUR_COLUMNS), loose.select(dividing.HOUR_COLUMNS)])
     who = minutes.select("container_id", "workload_id", "container").unique()
     where = pl.concat(
         [nodes.select("node_id", "cluster", "node"), minutes.select("node_id", "cluster", "node").unique()]
     ).unique("node_id", keep="first", maintain_order=True)
+    there = nodes.join(pieces, on="node_id", how="semi")
     return DayCosts(
-        lines=_lines(ledger.lines(hours, held), who, where, settings),
+        lines=_lines(dividing.lines(hours, held), who, where, settings),
         names=names,
-        spans=pieces.join(hours, on="node_id", how="semi").select(list(SPAN_SCHEMA)),
-        paid=paid_times(
-            [held.join(who, on="container_id").rename({"begin": "paid_from", "end": "paid_until"})]
+        nodes=node_hours(pieces.join(hours, on="node_id", how="semi"), hours, where, nodes),
+        remarks=remarks(
+            {
+                DEFAULT_RATES: _named(there.filter(~pl.col("listed"))),
+                BY_CONTENTS: _named(where.join(loose, on="node_id", how="semi")),
+                NO_SPOT_PRICE: _named(there.filter("no_spot_price")),
+            }
         ),
-        total_nano=int(hours["total_nano"].sum()),
-        node_totals=node_totals(hours, where, nodes),
-        estimated=_named(nodes.filter(~pl.col("listed")).join(pieces, on="node_id", how="semi")),
-        unsized=_named(where.join(loose, on="node_id", how="semi")),
-        no_spot_price=_named(nodes.filter("no_spot_price").join(pieces, on="node_id", how="semi")),
     )
 
 
 def _lines(
     lines: pl.DataFrame, who: pl.DataFrame, where: pl.DataFrame, settings: AnalyticsSettings
 ) -> pl.DataFrame:
-    """The ledger's lines, by workload. What nobody bears belongs to the cluster of its node."""
+    """The lines of containers, by workload. What nobody bears belongs to the cluster of its node."""
     sidecar = pl.col("container").is_in(settings.sidecar_containers)
-    return (
+    return by_hour(
         lines.join(where, on="node_id", how="left")
         .join(who, on="container_id", how="left")
         .with_columns(
             **nothing_but("cpu_nano", "memory_nano", "used_nano"),
             line=pl.when((pl.col("line") == "container") & sidecar).then(pl.lit("sidecar")).otherwise("line"),
+            paid_from="begin",
+            paid_until="end",
         )
-        .select(list(LINE_SCHEMA))
-        .group_by("workload_id", "cluster", "line")
-        .agg(pl.col(AMOUNTS).sum())
     )
 
 
-def _named(nodes: pl.DataFrame) -> frozenset[str]:
-    return frozenset(name or "(unnamed)" for name in nodes["node"])
+def _named(nodes: pl.DataFrame) -> list[str]:
+    return [name or "(unnamed)" for name in nodes["node"]]

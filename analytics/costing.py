@@ -8,8 +8,8 @@ that part is priced.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -18,21 +18,21 @@ import polars as pl
 from analytics import clock, functions
 from analytics.cluster_costs import cluster_costs
 from analytics.lines import (
-    LINE_SCHEMA,
-    NODE_TOTAL_SCHEMA,
-    SPAN_SCHEMA,
-    VOLUME_TOTAL_SCHEMA,
+    DEFAULT_PLAN,
+    NO_MEMORY,
+    NO_SIZE,
     DayCosts,
+    by_hour,
     named,
     nothing_but,
-    paid_times,
-    summed,
+    remarks,
 )
 from analytics.machine_costs import machine_costs
 from analytics.prices import PriceBook
 from analytics.pricing import sized
 from analytics.samples import MOST, Samples, believed, placed, slots_of
 from analytics.settings import AnalyticsSettings
+from analytics.totals import Totals
 from analytics.twins import merged
 from analytics.volumes import volume_costs
 from analytics.window import Window
@@ -42,102 +42,47 @@ SOURCES: Final = ("application", "function_telemetry", "function_log", "access_l
 platform reports (as events, as lines), its proxy's access log (of every request, and only of whole
 milliseconds), its proxy's spans."""
 
+FUNCTION: Final = "Function"
 REPORTS: Final = ("function_telemetry", "function_log")
 """Those of them that are reports of a function's platform."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostLines:
-    """What a window cost. `lines` has the columns of LINE_SCHEMA; idle and system lines belong to no
-    workload.
-
-    `node_totals` is what each node cost (NODE_TOTAL_SCHEMA), `volume_totals` each volume
-    (VOLUME_TOTAL_SCHEMA). `names` says what each workload_id is called, `nodes_nano`, `functions_nano` and
-    `volumes_nano` is what was divided, `paid` says from when to when each workload bore anything of it,
-    `requests` are the requests by workload (all kinds), `covered_s` of `present_s` node-seconds are known
-    from samples; `estimated`, `unsized`, `unpriced` and `no_spot_price` are names of nodes, and
-    `estimated_volumes` and `unpriced_volumes` of volumes, see `lines.DayCosts`; `uncosted` are names of
-    workloads that have requests, and no line.
+    """What a window cost, and what was asked of it: `requests` by workload (all kinds), `uncosted` are names
+    of workloads that have requests and no line, `sampled` says whether some requests stand for several.
     """
 
-    lines: pl.DataFrame
-    names: pl.DataFrame
-    paid: pl.DataFrame
+    totals: Totals
     requests: pl.DataFrame
-    nodes_nano: int
-    functions_nano: int
-    covered_s: int
-    present_s: int
-    first_at: datetime | None
-    estimated: tuple[str, ...] = ()
-    unsized: tuple[str, ...] = ()
-    unpriced: tuple[str, ...] = ()
-    no_spot_price: tuple[str, ...] = ()
     uncosted: tuple[str, ...] = ()
-    unlisted_functions: int = 0
-    functions_without_memory: int = 0
     sampled: bool = False
-    volumes_nano: int = 0
-    estimated_volumes: tuple[str, ...] = ()
-    unpriced_volumes: tuple[str, ...] = ()
-    node_totals: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NODE_TOTAL_SCHEMA))
-    volume_totals: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VOLUME_TOTAL_SCHEMA))
+
+    @property
+    def lines(self) -> pl.DataFrame:
+        """Who bears what (LINE_SCHEMA)."""
+        return self.totals.lines
+
+    @property
+    def names(self) -> pl.DataFrame:
+        """What each workload_id is called (NAME_SCHEMA)."""
+        return self.totals.names
 
     @property
     def divided_nano(self) -> int:
         """What all lines add up to."""
-        return self.nodes_nano + self.functions_nano + self.volumes_nano
+        return self.totals.nodes_nano + self.totals.functions_nano + self.totals.volumes_nano
 
 
-def cost_lines(
-    parts: Sequence[DayCosts],
-    requests: pl.DataFrame,
-    reported: pl.DataFrame,
-    settings: AnalyticsSettings,
-    book: PriceBook,
-    owners: pl.DataFrame,
-) -> CostLines:
-    """What all days of a window cost together. `requests` are those by workload and hour, `reported` the runs
-    of functions with what is billed for them, by hour and memory (`invocations_1h`). Pure.
-    """
-    function_rows, counts = _functions(requests, reported, owners, settings, book)
-    covered, present, first_at = _coverage([part.spans for part in parts])
-    lines = summed([*(part.lines for part in parts), function_rows])
+def cost_lines(parts: Iterable[Totals], requests: pl.DataFrame) -> CostLines:
+    """What all days of a window cost together; `requests` by workload and hour. Pure."""
+    totals = Totals.added([*parts, Totals(names=named([requests]))])
     return CostLines(
-        lines=lines,
-        names=named([*(part.names for part in parts), requests]),
-        paid=paid_times(part.paid for part in parts),
+        totals=totals,
         requests=requests.group_by("workload_id").agg(pl.col("requests").sum(), pl.col("starts").sum()),
-        nodes_nano=sum(part.total_nano for part in parts),
-        functions_nano=int(function_rows["functions_nano"].sum()),
-        volumes_nano=sum(part.volumes_nano for part in parts),
-        node_totals=_node_totals(parts),
-        volume_totals=_volume_totals(parts),
-        covered_s=covered,
-        present_s=present,
-        first_at=first_at,
-        estimated=_all(part.estimated for part in parts),
-        unsized=_all(part.unsized for part in parts),
-        unpriced=_all(part.unpriced for part in parts),
-        no_spot_price=_all(part.no_spot_price for part in parts),
-        estimated_volumes=_all(part.estimated_volumes for part in parts),
-        unpriced_volumes=_all(part.unpriced_volumes for part in parts),
-        uncosted=_uncosted(requests, lines),
-        unlisted_functions=counts[0],
-        functions_without_memory=counts[1],
+        uncosted=_uncosted(requests, totals.lines),
         sampled=bool((requests["requests"] > requests["starts"] + 1e-6).any()),
     )
-
-
-def _node_totals(parts: Sequence[DayCosts]) -> pl.DataFrame:
-    whole = pl.concat([pl.DataFrame(schema=NODE_TOTAL_SCHEMA), *(part.node_totals for part in parts)])
-    by_node = whole.group_by("cluster", "node").agg(pl.col("host_type").max(), pl.col("nano").sum())
-    return by_node.sort("cluster", "node")
-
-
-def _volume_totals(parts: Sequence[DayCosts]) -> pl.DataFrame:
-    whole = pl.concat([pl.DataFrame(schema=VOLUME_TOTAL_SCHEMA), *(part.volume_totals for part in parts)])
-    return whole.group_by("cluster", "volume").agg(pl.col("nano").sum()).sort("cluster", "volume")
 
 
 def requests_of(hours: pl.DataFrame) -> pl.DataFrame:
@@ -180,7 +125,8 @@ def day_costs(
     theirs = slots.join(machines, on="node_id", how="semi")
     costs = machine_costs(samples, nodes.join(machines, on="node_id", how="semi"), theirs, owners, book)
     silent = hosts.join(theirs, on="node_id", how="semi").join(nodes, on="node_id", how="anti")
-    yield replace(costs, unpriced=frozenset(silent["node"]))
+    unpriced = remarks({NO_SIZE: silent["node"]})
+    yield replace(costs, remarks=pl.concat([costs.remarks, unpriced]))
 
 
 def _outside(nodes: pl.DataFrame, minutes: pl.DataFrame) -> pl.DataFrame:
@@ -195,14 +141,17 @@ def _doubles(nodes: pl.DataFrame, hosts: pl.DataFrame) -> pl.DataFrame:
     return hosts.join(nodes.filter(pl.col("cluster") != ""), on="node", how="semi")
 
 
-def _functions(
-    requests: pl.DataFrame,
+def function_costs(
+    told: pl.DataFrame,
     reported: pl.DataFrame,
     owners: pl.DataFrame,
     settings: AnalyticsSettings,
     book: PriceBook,
-) -> tuple[pl.DataFrame, tuple[int, int]]:
-    """Lines of functions; and how many of them have no list price, and how many do not say their memory.
+    day: Window,
+) -> DayCosts:
+    """What a day's runs of functions cost. `told` are requests by workload, hour and source (`requests_1h`),
+    `reported` the runs with what is billed for them, by hour and memory (`invocations_1h`); both may tell of
+    other days, and the second has to of the hours after the day. Pure.
 
     An hour of which the platform reported runs is billed by what it said of them, any other by its requests;
     but what is known of requests from the same reports alone is billed when the runs were over.
@@ -211,13 +160,13 @@ def _functions(
     is_billed = pl.col("source").is_in(REPORTS) & pl.col("workload_id").is_in(
         reported["workload_id"].implode()
     )
-    asked = requests.filter((pl.col("workload_kind") == "Function") & ~is_billed).join(
-        reported, on=["workload_id", "hour"], how="anti"
-    )
+    within = (pl.col("hour") >= day.start) & (pl.col("hour") < day.end)
+    requests = requests_of(told.filter(within & (pl.col("workload_kind") == FUNCTION)))
+    asked = requests.filter(~is_billed).join(reported, on=["workload_id", "hour"], how="anti")
     counted = asked.join(known.select("workload_id", "memory_bytes"), on="workload_id", how="left")
     columns = ("workload_id", "hour", "requests", "busy_s", "memory_bytes")
     hours = (
-        pl.concat([counted.select(columns), reported.select(columns)], how="vertical_relaxed")
+        pl.concat([counted.select(columns), reported.filter(within).select(columns)], how="vertical_relaxed")
         .join(known.drop("memory_bytes"), on="workload_id", how="left")
         .with_columns(
             pl.col("provider", "region", "platform", "architecture").fill_null(""),
@@ -227,22 +176,31 @@ def _functions(
             day=pl.col("hour").dt.date(),
         )
     )
-    silent = hours.filter(pl.col("memory_bytes") <= 0)["workload_id"].n_unique()
+    silent = hours.filter(pl.col("memory_bytes") <= 0)
     hours = hours.with_columns(
         memory_bytes=pl.when(pl.col("memory_bytes") > 0)
         .then("memory_bytes")
         .otherwise(pl.lit(float(settings.function_memory_bytes)))
     )
     lines = functions.function_lines(hours, functions.plans(hours, book))
-    unlisted = lines.filter(~pl.col("listed"))["workload_id"].n_unique()
-    rows = lines.group_by("workload_id").agg(pl.col("functions_nano").sum())
-    rows = rows.with_columns(
-        cluster=pl.lit(""),
-        line=pl.lit("function"),
-        used_nano=pl.col("functions_nano"),
-        **nothing_but("functions_nano", "used_nano"),
+    return DayCosts(
+        lines=by_hour(
+            lines.with_columns(
+                node=pl.lit(""),
+                cluster=pl.lit(""),
+                line=pl.lit("function"),
+                used_nano=pl.col("functions_nano"),
+                **nothing_but("functions_nano", "used_nano"),
+            )
+        ),
+        names=named([]),
+        remarks=remarks(
+            {
+                DEFAULT_PLAN: map(str, lines.filter(~pl.col("listed"))["workload_id"].unique()),
+                NO_MEMORY: map(str, silent["workload_id"].unique()),
+            }
+        ),
     )
-    return rows.select(list(LINE_SCHEMA)), (unlisted, silent)
 
 
 def _uncosted(requests: pl.DataFrame, lines: pl.DataFrame) -> tuple[str, ...]:
@@ -250,26 +208,3 @@ def _uncosted(requests: pl.DataFrame, lines: pl.DataFrame) -> tuple[str, ...]:
     asked = requests.filter(pl.col("requests") > 0).unique("workload_id")
     without = asked.join(lines.filter(pl.col("line") != "volume"), on="workload_id", how="anti")
     return tuple(without["workload_name"].sort())
-
-
-def _all(names: Iterable[frozenset[str]]) -> tuple[str, ...]:
-    return tuple(sorted(frozenset().union(*names)))
-
-
-def _coverage(spans: Sequence[pl.DataFrame]) -> tuple[int, int, datetime | None]:
-    """Node-seconds known from samples, node-seconds between each node's first and last, and when the first
-    began.
-    """
-    whole = pl.concat([pl.DataFrame(schema=SPAN_SCHEMA), *spans])
-    if whole.is_empty():
-        return 0, 0, None
-    by_node = whole.group_by("node_id").agg(
-        covered=pl.col("seconds").sum(),
-        present=(pl.col("end").max() - pl.col("begin").min()).dt.total_seconds(),
-    )
-    first = whole["begin"].min()
-    return (
-        int(by_node["covered"].sum()),
-        int(by_node["present"].sum()),
-        first if isinstance(first, datetime) else None,
-    )

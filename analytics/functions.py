@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from analytics.ledger import GIB
+from analytics.dividing import GIB
 from analytics.money import NANO
 from analytics.plans import billed_memory_mib
 from analytics.price_entries import Plan, Usage

@@ -73,7 +73,7 @@ def judged(
         .join(seen, on="workload_id", how="left")
         .join(activity.witnesses, on="workload_id", how="left")
         .join(activity.traffic, on="workload_id", how="left")
-        .join(costs.paid, on="workload_id", how="left")
+        .join(costs.totals.paid, on="workload_id", how="left")
         .join(first_requests, on="workload_id", how="left")
         .join(waited_for, on="workload_id", how="left")
         .with_columns(
@@ -83,7 +83,7 @@ def judged(
                 "first_seen_at", "first_sample_at", "paid_from", "first_request_at"
             ),
         )
-        .filter(~_gone(costs.paid["paid_until"].max()))
+        .filter(~_gone(costs.totals.paid["paid_until"].max()))
     )
     bounded = evidence_of(chosen, activity.hours, heard)
     opened = open_hours(chosen, activity.hours, heard, zone, settings.open_hour_share)

@@ -10,17 +10,17 @@ import polars as pl
 
 from analytics import clock, machines
 from analytics.lines import (
-    AMOUNTS,
-    LINE_SCHEMA,
-    SPAN_SCHEMA,
+    DEFAULT_RATES,
+    NO_SPOT_PRICE,
     DayCosts,
+    by_hour,
     named,
-    node_totals,
+    node_hours,
     nothing_but,
-    paid_times,
+    remarks,
 )
 from analytics.prices import PriceBook
-from analytics.pricing import node_hours
+from analytics.pricing import priced_hours
 from analytics.samples import Samples
 
 
@@ -32,35 +32,33 @@ def machine_costs(
     `hosts` are the machines as `pricing.sized` returns nodes, `slots` are cut to the day.
     """
     pieces = clock.by_hour(slots)
-    hours = node_hours(pieces, hosts, book)
+    hours = priced_hours(pieces, hosts, book)
     tenants, names = _tenants(samples.host_services, hours, hosts, owners)
     lines = machines.machine_lines(hours, tenants, _usage(samples, hosts))
     there = pieces.join(hosts.select("node_id"), on="node_id", how="semi")
-    unlisted = hosts.filter(~pl.col("listed")).join(there, on="node_id", how="semi")
-    return DayCosts(
-        lines=lines.with_columns(
-            cluster=pl.lit(""),
-            line=pl.lit("machine"),
-            **nothing_but("cpu_nano", "memory_nano", "used_nano"),
-        )
-        .select(list(LINE_SCHEMA))
-        .group_by("workload_id", "cluster", "line")
-        .agg(pl.col(AMOUNTS).sum()),
-        names=names,
-        paid=paid_times([_paid(pieces, tenants)]),
-        spans=there.select(list(SPAN_SCHEMA)),
-        total_nano=int(hours["total_nano"].sum()),
-        node_totals=node_totals(hours, hosts, hosts),
-        estimated=frozenset(unlisted["node"]),
-        no_spot_price=frozenset(hosts.filter("no_spot_price").join(there, on="node_id", how="semi")["node"]),
+    seen = hosts.join(there, on="node_id", how="semi")
+    times = there.group_by("node_id", "hour").agg(
+        paid_from=pl.col("begin").min(), paid_until=pl.col("end").max()
     )
-
-
-def _paid(pieces: pl.DataFrame, tenants: pl.DataFrame) -> pl.DataFrame:
-    there = pieces.select("node_id", "hour", "seconds", paid_until="end", paid_from="begin")
-    begin = pl.max_horizontal("paid_from", "hour")
-    end = pl.min_horizontal("paid_until", pl.col("hour").dt.offset_by("1h"))
-    return there.join(tenants, on=["node_id", "hour"]).with_columns(paid_from=begin, paid_until=end)
+    return DayCosts(
+        lines=by_hour(
+            lines.join(times, on=["node_id", "hour"])
+            .join(hosts.select("node_id", "node"), on="node_id")
+            .with_columns(
+                cluster=pl.lit(""),
+                line=pl.lit("machine"),
+                **nothing_but("cpu_nano", "memory_nano", "used_nano"),
+            )
+        ),
+        names=names,
+        nodes=node_hours(there, hours, hosts, hosts),
+        remarks=remarks(
+            {
+                DEFAULT_RATES: seen.filter(~pl.col("listed"))["node"],
+                NO_SPOT_PRICE: seen.filter("no_spot_price")["node"],
+            }
+        ),
+    )
 
 
 def _tenants(

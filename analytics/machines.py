@@ -1,5 +1,5 @@
 """Divides what a virtual machine costs over the services seen on it. Pure functions, beside
-`analytics.ledger`.
+`analytics.dividing`.
 
 A machine is kept for what runs on it, so its services bear all of its price, by their share of the CPU
 time; how much of it they leave unused is told as a figure of its own. The trap: a service that sends traces
@@ -47,7 +47,7 @@ def machine_lines(hours: pl.DataFrame, tenants: pl.DataFrame, usage: pl.DataFram
     """Who bears the cost of every machine-hour: `node_id, hour, workload_id, cpu_nano, memory_nano,
     used_nano`.
 
-    `hours` as `ledger.node_hours` returns them; `tenants` holds `node_id, hour, workload_id, cpu_s`, at
+    `hours` as `dividing.node_hours` returns them; `tenants` holds `node_id, hour, workload_id, cpu_s`, at
     least one for each hour; `usage` holds `node_id, hour, cpu_usage, memory_usage` (cores, bytes; null
     where nobody measured, which counts as used, since waste is not claimed on a guess).
     """

@@ -15,6 +15,16 @@ import polars as pl
 from analytics.costing import CostLines
 from analytics.documents import CostRow
 from analytics.idle import TOO_EARLY
+from analytics.lines import (
+    BY_CONTENTS,
+    DEFAULT_PLAN,
+    DEFAULT_RATES,
+    DEFAULT_VOLUME,
+    NO_MEMORY,
+    NO_SIZE,
+    NO_SPOT_PRICE,
+    NO_VOLUME_PRICE,
+)
 from analytics.ownership.file import Ownership
 from analytics.window import Window
 from ingest.counted import counted
@@ -25,49 +35,50 @@ _LATE: Final = timedelta(hours=2)
 
 def cost_notes(costs: CostLines, window: Window) -> Iterator[str]:
     """What to know about a cost table."""
-    yield from _beginning(costs.first_at, window)
-    if costs.estimated:
+    of = costs.totals.named_by
+    yield from _beginning(costs.totals.first_at, window)
+    if of(DEFAULT_RATES):
         yield (
-            f"estimated: {_list(costs.estimated)} ha{'s' if len(costs.estimated) == 1 else 've'} no list "
+            f"estimated: {_list(of(DEFAULT_RATES))} ha{'s' if len(of(DEFAULT_RATES)) == 1 else 've'} no list "
             f"price for type and region; the default rates of a vCPU and a GiB are taken."
         )
-    if costs.no_spot_price:
-        one = len(costs.no_spot_price) == 1
+    if of(NO_SPOT_PRICE):
+        one = len(of(NO_SPOT_PRICE)) == 1
         yield (
             f"{'A spot node stands at its' if one else 'Spot nodes stand at their'} price on demand, since "
-            f"the price book has no spot price for type and region: {_list(costs.no_spot_price)}."
+            f"the price book has no spot price for type and region: {_list(of(NO_SPOT_PRICE))}."
         )
-    if costs.unsized:
+    if of(BY_CONTENTS):
         yield (
-            f"estimated: containers on {_list(costs.unsized)} are priced by what they hold, because those "
+            f"estimated: containers on {_list(of(BY_CONTENTS))} are priced by what they hold, because those "
             f"nodes never said how large they are. Their idle capacity is unknown and not shown."
         )
-    if costs.unpriced:
-        yield f"not in the costs: {_list(costs.unpriced)}, since nobody said how large, or of which type."
-    if costs.estimated_volumes:
+    if of(NO_SIZE):
+        yield f"not in the costs: {_list(of(NO_SIZE))}, since nobody said how large, or of which type."
+    if of(DEFAULT_VOLUME):
         yield (
-            f"estimated: {counted(len(costs.estimated_volumes), 'volume')} of a kind without a price in the "
-            f"price book, at its default for volumes: {_list(costs.estimated_volumes)}."
+            f"estimated: {counted(len(of(DEFAULT_VOLUME)), 'volume')} of a kind without a price in the "
+            f"price book, at its default for volumes: {_list(of(DEFAULT_VOLUME))}."
         )
-    if costs.unpriced_volumes:
-        yield f"not in the costs: volumes for which there is no price: {_list(costs.unpriced_volumes)}."
+    if of(NO_VOLUME_PRICE):
+        yield f"not in the costs: volumes for which there is no price: {_list(of(NO_VOLUME_PRICE))}."
     if costs.uncosted:
         send, whose = ("sends", "its") if len(costs.uncosted) == 1 else ("send", "their")
         yield (
             f"{counted(len(costs.uncosted), 'service')} {send} requests but no usage metrics; {whose} cost "
             f"is not known and stands at 0: {_list(costs.uncosted)}."
         )
-    if costs.unlisted_functions:
+    if of(DEFAULT_PLAN):
         yield (
-            f"estimated: {counted(costs.unlisted_functions, 'function')} without a plan in the price book, "
+            f"estimated: {counted(len(of(DEFAULT_PLAN)), 'function')} without a plan in the price book, "
             f"priced by the default one."
         )
-    if costs.functions_without_memory:
+    if of(NO_MEMORY):
         yield (
-            f"estimated: {counted(costs.functions_without_memory, 'function')} without a memory size "
+            f"estimated: {counted(len(of(NO_MEMORY)), 'function')} without a memory size "
             f"(faas.max_memory), priced with analytics.function_memory_bytes."
         )
-    if costs.functions_nano:
+    if costs.totals.functions_nano:
         yield "Functions stand at list price, first tier; the account's free quota is not taken off."
     if costs.sampled:
         yield (

@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from analytics import ledger
+from analytics import dividing
 from analytics.money import nano_usd
 from analytics.prices import PriceBook
 
@@ -31,7 +31,7 @@ def sized(nodes: pl.DataFrame, book: PriceBook, day: date) -> pl.DataFrame:
         provider, region, host_type, capacity_type = kind
         spot = capacity_type == _SPOT
         price = book.machine(provider, region, host_type, day, spot=spot)
-        size = (float(price.cores), float(price.memory_gib) * ledger.GIB) if price else (0.0, 0.0)
+        size = (float(price.cores), float(price.memory_gib) * dividing.GIB) if price else (0.0, 0.0)
         found = price or book.by_size(Decimal(1), Decimal(1), day, provider, spot=spot)
         rows.append((*kind, found.listed, spot and not found.spot, *size))
     schema = dict.fromkeys(_KINDS, pl.String) | {
@@ -56,9 +56,9 @@ def sized(nodes: pl.DataFrame, book: PriceBook, day: date) -> pl.DataFrame:
     )
 
 
-def node_hours(pieces: pl.DataFrame, nodes: pl.DataFrame, book: PriceBook) -> pl.DataFrame:
-    """What every hour of every node costs, see `ledger.node_hours`. `nodes` as `sized` returns them."""
-    return ledger.node_hours(pieces, nodes, _prices(pieces, nodes, book))
+def priced_hours(pieces: pl.DataFrame, nodes: pl.DataFrame, book: PriceBook) -> pl.DataFrame:
+    """What every hour of every node costs, see `dividing.node_hours`. `nodes` as `sized` returns them."""
+    return dividing.node_hours(pieces, nodes, _prices(pieces, nodes, book))
 
 
 def default_rates(held: pl.DataFrame, book: PriceBook) -> pl.DataFrame:
@@ -83,7 +83,7 @@ def _prices(pieces: pl.DataFrame, nodes: pl.DataFrame, book: PriceBook) -> pl.Da
         provider, region, host_type, capacity_type, cores, memory, day = kind
         spot = capacity_type == _SPOT
         price = book.machine(provider, region, host_type, day, spot=spot) or book.by_size(
-            Decimal(str(cores)), Decimal(str(memory / ledger.GIB)), day, provider, spot=spot
+            Decimal(str(cores)), Decimal(str(memory / dividing.GIB)), day, provider, spot=spot
         )
         rates = book.rates(day, provider, spot=price.spot)
         rows.append((*kind, nano_usd(price.price), *map(float, rates)))

@@ -61,7 +61,9 @@ def things(costs: CostLines, node_ids: pl.DataFrame, volume_ids: pl.DataFrame, r
     """
     ids = _by_place(node_ids.select("cluster", "node", "ids"))
     handles = _by_place(volume_ids.select("cluster", "volume", "ids"))
-    nodes = costs.node_totals.select("cluster", "node", "host_type", "nano")
+    nodes = costs.totals.nodes.select(
+        "cluster", "node", "host_type", nano=pl.col("cpu_nano") + pl.col("memory_nano")
+    )
     called = Counter(nodes["node"])
 
     def names(cluster: str, node: str) -> tuple[frozenset[str], ...]:
@@ -82,7 +84,7 @@ def things(costs: CostLines, node_ids: pl.DataFrame, volume_ids: pl.DataFrame, r
             usd(nano) * rate,
             known_as(volume, handles.get((cluster, volume), ())),
         )
-        for cluster, volume, nano in costs.volume_totals.select("cluster", "volume", "nano").iter_rows()
+        for cluster, volume, nano in costs.totals.volumes.select("cluster", "volume", "nano").iter_rows()
     ]
     functions = (
         costs.lines.filter(pl.col("line") == "function")

@@ -14,13 +14,13 @@ from typing import Final
 import polars as pl
 
 from analytics.lines import (
-    LINE_SCHEMA,
-    NODE_TOTAL_SCHEMA,
-    PAID_SCHEMA,
-    SPAN_SCHEMA,
+    DEFAULT_VOLUME,
+    NO_VOLUME_PRICE,
     DayCosts,
+    by_hour,
     named,
     nothing_but,
+    remarks,
 )
 from analytics.money import SECONDS_PER_HOUR, nano_usd, split
 from analytics.prices import PriceBook
@@ -50,24 +50,24 @@ def volume_costs(
     priced = found.filter(pl.col("hour_nano").is_not_null()).with_columns(total_nano=_of_the_seconds())
     borne = _borne(priced, _mounting(mounts, containers))
     return DayCosts(
-        lines=borne.with_columns(
-            line=pl.lit("volume"),
-            used_nano=pl.when(pl.col("workload_kind").is_in([CLAIM, VOLUME]))
-            .then(pl.lit(0, pl.Int64))
-            .otherwise("storage_nano"),
-            **nothing_but("storage_nano", "used_nano"),
-        )
-        .group_by("workload_id", "cluster", "line")
-        .agg(pl.col(name).sum() for name in LINE_SCHEMA if name.endswith("_nano")),
+        lines=by_hour(
+            borne.with_columns(
+                node=pl.lit(""),
+                line=pl.lit("volume"),
+                used_nano=pl.when(pl.col("workload_kind").is_in([CLAIM, VOLUME]))
+                .then(pl.lit(0, pl.Int64))
+                .otherwise("storage_nano"),
+                **nothing_but("storage_nano", "used_nano"),
+            )
+        ),
         names=named([borne.with_columns(environment=pl.lit(""))]),
-        spans=pl.DataFrame(schema=SPAN_SCHEMA),
-        paid=pl.DataFrame(schema=PAID_SCHEMA),
-        total_nano=0,
-        volumes_nano=int(priced["total_nano"].sum()),
-        node_totals=pl.DataFrame(schema=NODE_TOTAL_SCHEMA),
-        volume_totals=priced.group_by("cluster", "volume").agg(nano=pl.col("total_nano").sum()),
-        estimated_volumes=_called(priced.filter(~pl.col("listed"))),
-        unpriced_volumes=_called(found.filter(pl.col("hour_nano").is_null())),
+        volumes=priced.select("hour", "cluster", "volume", nano="total_nano"),
+        remarks=remarks(
+            {
+                DEFAULT_VOLUME: priced.filter(~pl.col("listed"))["volume"],
+                NO_VOLUME_PRICE: found.filter(pl.col("hour_nano").is_null())["volume"],
+            }
+        ),
     )
 
 
@@ -140,7 +140,3 @@ def _borne(priced: pl.DataFrame, mounting: pl.DataFrame) -> pl.DataFrame:
     return split(
         shared, amount="total_nano", by=_THING, weights="pods", ties="workload_id", name="storage_nano"
     )
-
-
-def _called(volumes: pl.DataFrame) -> frozenset[str]:
-    return frozenset(volumes["volume"])

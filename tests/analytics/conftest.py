@@ -20,13 +20,14 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import lowtide.asking
 from analytics.answers import Basis
-from analytics.costing import CostLines, day_costs
-from analytics.lines import named, paid_times, summed
+from analytics.costing import CostLines, cost_lines, day_costs
+from analytics.lines import NAME_SCHEMA
 from analytics.price_entries import Plan, PriceEntry
 from analytics.prices import Listing, PriceBook
 from analytics.queries import TIME
 from analytics.samples import Samples
 from analytics.settings import AnalyticsSettings
+from analytics.totals import Totals
 from analytics.window import Window
 from ingest.signals import Signal
 from ingest.store.engine import Engine, Session
@@ -207,25 +208,8 @@ class Estate:
         day = Window(MIDNIGHT + timedelta(hours=hours[0]), MIDNIGHT + timedelta(hours=hours[1]))
         now = MIDNIGHT + timedelta(days=2)
         parts = list(day_costs(self.samples, settings or AnalyticsSettings(), book, self.owned, day, now))
-        none = {"workload_id": pl.UInt64, "requests": pl.Float64, "starts": pl.UInt64}
-        return CostLines(
-            lines=summed(part.lines for part in parts),
-            names=named(part.names for part in parts),
-            paid=paid_times(part.paid for part in parts),
-            requests=pl.DataFrame(schema=none),
-            nodes_nano=sum(part.total_nano for part in parts),
-            functions_nano=0,
-            volumes_nano=sum(part.volumes_nano for part in parts),
-            estimated_volumes=tuple(sorted(name for part in parts for name in part.estimated_volumes)),
-            unpriced_volumes=tuple(sorted(name for part in parts for name in part.unpriced_volumes)),
-            covered_s=0,
-            present_s=0,
-            first_at=day.start,
-            estimated=tuple(sorted(name for part in parts for name in part.estimated)),
-            unsized=tuple(sorted(name for part in parts for name in part.unsized)),
-            unpriced=tuple(sorted(name for part in parts for name in part.unpriced)),
-            no_spot_price=tuple(sorted(name for part in parts for name in part.no_spot_price)),
-        )
+        none = pl.DataFrame(schema={**NAME_SCHEMA, "requests": pl.Float64, "starts": pl.UInt64})
+        return cost_lines(map(Totals.of, parts), none)
 
 
 def minute(of_day: int) -> datetime:

@@ -19,8 +19,9 @@ from analytics.costing import CostLines
 from analytics.documents import CostRow
 from analytics.errors import FilterError
 from analytics.grouping import CostTerms, Split, Treatment
-from analytics.lines import COSTS, LINE_SCHEMA, NAME_SCHEMA, PAID_SCHEMA
+from analytics.lines import COSTS, LINE_SCHEMA, NAME_SCHEMA
 from analytics.settings import AnalyticsSettings
+from analytics.totals import Totals
 
 NANO = 10**9
 HOURS = Decimal(168)
@@ -68,12 +69,9 @@ def costs_of(rows: list[dict[str, Any]], capacity: list[dict[str, Any]]) -> Cost
     )
     names = [(number, cluster, "", "", "Deployment", f"w{number}") for number, cluster in CLUSTERS.items()]
     return CostLines(
-        lines=lines,
-        names=pl.DataFrame(names, schema=NAME_SCHEMA, orient="row"),
-        paid=pl.DataFrame(schema=PAID_SCHEMA),
+        totals=Totals(lines=lines, names=pl.DataFrame(names, schema=NAME_SCHEMA, orient="row")),
         requests=pl.DataFrame(schema={"workload_id": pl.UInt64, "requests": pl.Float64}),
-        nodes_nano=0, functions_nano=0, covered_s=0, present_s=0, first_at=None,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="session")

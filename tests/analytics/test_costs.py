@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from analytics.cost import By, cost_rows, identified
 from analytics.costing import CostLines
 from analytics.documents import CostRow
-from analytics.lines import NAME_SCHEMA, named
+from analytics.lines import BY_CONTENTS, DEFAULT_RATES, NAME_SCHEMA, NO_SIZE, NO_SPOT_PRICE, named
 from analytics.prices import PriceBook
 from analytics.settings import AnalyticsSettings
+from support.estates import NODE, SAMPLE, invented
 
 GIB = 1024**3
 NANO = 10**9
@@ -57,7 +58,7 @@ def test_a_node_hour_by_hand(estate: Any, book: Any) -> None:
 
     costs = one.costs(book)
 
-    assert costs.nodes_nano == 200_000_000
+    assert costs.totals.nodes_nano == 200_000_000
     assert amounts(costs) == {
         (1, "container"): (30_000_000, 20_000_000),
         (1, "sidecar"): (15_000_000, 10_000_000),
@@ -126,7 +127,7 @@ def test_only_the_time_that_samples_cover_is_priced(estate: Any, book: Any) -> N
     one = estate()
     one.node(1, at=[*range(0, 20, 5), *range(120, 150, 5)], **BOX)
 
-    assert one.costs(book).nodes_nano == round(200_000_000 * 50 / 60)
+    assert one.costs(book).totals.nodes_nano == round(200_000_000 * 50 / 60)
 
 
 def test_a_node_of_a_type_without_price_stands_at_the_default_rates(estate: Any, book: Any) -> None:
@@ -135,8 +136,8 @@ def test_a_node_of_a_type_without_price_stands_at_the_default_rates(estate: Any,
 
     costs = one.costs(book)
 
-    assert costs.nodes_nano == (2 * 30 + 4 * 5) * 1_000_000
-    assert costs.estimated == ("node-1",)
+    assert costs.totals.nodes_nano == (2 * 30 + 4 * 5) * 1_000_000
+    assert costs.totals.named_by(DEFAULT_RATES) == ("node-1",)
 
 
 SPOT_BOX = {"vcpu": Decimal(4), "memory_gib": Decimal(16), "provider": "aws", "region": "eu-west-1"}
@@ -165,9 +166,9 @@ def test_a_spot_node_stands_at_its_spot_price_or_is_named(
 
     costs = one.costs(PriceBook([*book.listings, *own, *rates]))
 
-    assert costs.nodes_nano == hourly_nano + 2 * 200_000_000
-    assert (costs.estimated, costs.no_spot_price) == told
-    assert sum(map(sum, amounts(costs).values())) == costs.nodes_nano
+    assert costs.totals.nodes_nano == hourly_nano + 2 * 200_000_000
+    assert (costs.totals.named_by(DEFAULT_RATES), costs.totals.named_by(NO_SPOT_PRICE)) == told
+    assert sum(map(sum, amounts(costs).values())) == costs.totals.nodes_nano
 
 
 def test_a_known_type_says_how_large_a_node_is_that_does_not(estate: Any, book: Any) -> None:
@@ -176,7 +177,11 @@ def test_a_known_type_says_how_large_a_node_is_that_does_not(estate: Any, book: 
 
     costs = one.costs(book)
 
-    assert (costs.nodes_nano, costs.estimated, costs.unsized) == (200_000_000, (), ())
+    assert (
+        costs.totals.nodes_nano,
+        costs.totals.named_by(DEFAULT_RATES),
+        costs.totals.named_by(BY_CONTENTS),
+    ) == (200_000_000, (), ())
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -192,7 +197,7 @@ def test_a_node_of_unknown_size_costs_what_its_containers_hold(
     costs = one.costs(book)
 
     assert amounts(costs)[1, "container"] == (30_000_000, 10_000_000)
-    assert (costs.nodes_nano, costs.unsized) == (40_000_000, ("node-1",))
+    assert (costs.totals.nodes_nano, costs.totals.named_by(BY_CONTENTS)) == (40_000_000, ("node-1",))
     assert sum(map(sum, amounts(costs).values())) == 40_000_000
 
 
@@ -205,7 +210,11 @@ def test_a_node_of_which_only_what_is_allocatable_is_told(estate: Any, book: Any
 
     costs = one.costs(book)
 
-    assert (costs.nodes_nano, costs.unsized, costs.estimated) == (200_000_000, (), ("node-1",))
+    assert (
+        costs.totals.nodes_nano,
+        costs.totals.named_by(BY_CONTENTS),
+        costs.totals.named_by(DEFAULT_RATES),
+    ) == (200_000_000, (), ("node-1",))
     assert amounts(costs)[(1, "container")] == (30_000_000, 20_000_000)
     assert amounts(costs)[(None, "system")] == (0, 0)
 
@@ -216,7 +225,7 @@ def test_a_machine_of_unknown_size_and_type_is_named(estate: Any, book: Any) -> 
 
     costs = one.costs(book)
 
-    assert (costs.nodes_nano, costs.unpriced) == (0, ("node-1",))
+    assert (costs.totals.nodes_nano, costs.totals.named_by(NO_SIZE)) == (0, ("node-1",))
 
 
 def test_a_node_whose_host_metrics_name_no_cluster_is_paid_for_once(estate: Any, book: Any) -> None:
@@ -224,7 +233,7 @@ def test_a_node_whose_host_metrics_name_no_cluster_is_paid_for_once(estate: Any,
     one.node(1, at=range(0, 60, 5), **BOX)
     one.node(2, at=range(0, 60, 5), **BOX, cluster="", node="node-1")
 
-    assert one.costs(book).nodes_nano == 200_000_000
+    assert one.costs(book).totals.nodes_nano == 200_000_000
 
 
 @pytest.mark.parametrize("both", [True, False])
@@ -243,7 +252,7 @@ def test_a_node_whose_containers_are_told_without_a_cluster_is_paid_for_once(
 
     costs = one.costs(book)
 
-    assert (costs.nodes_nano, costs.estimated) == (200_000_000, ())
+    assert (costs.totals.nodes_nano, costs.totals.named_by(DEFAULT_RATES)) == (200_000_000, ())
     assert amounts(costs).keys() == {(1 if both else 2, "container"), (None, "idle"), (None, "system")}
     assert amounts(costs)[1 if both else 2, "container"] == (30_000_000, 0)
 
@@ -311,55 +320,6 @@ def test_nothing_at_all_is_a_table_with_a_total_of_nothing(estate: Any, book: An
 # --- what must always hold
 
 
-BYTES = st.one_of(st.none(), st.floats(0, 20.0 * GIB))
-SAMPLE = st.fixed_dictionaries({
-    "container": st.integers(1, 6),
-    "at": st.integers(0, 200),
-    "cpu_usage": st.one_of(st.none(), st.floats(0, 6)),
-    "memory_usage": BYTES,
-    "cpu_request": st.floats(0, 6),
-    "memory_request": st.floats(0, 20.0 * GIB),
-    "node": st.sampled_from(["", "node-1", "node-2", "node-9"]),
-})  # fmt: skip
-NODE = st.fixed_dictionaries({
-    "host_type": st.sampled_from(["", "box", "unheard-of"]),
-    "provider": st.just("aws"),
-    "region": st.just("eu-west-1"),
-    "cluster": st.sampled_from(["fra", "fra", "dub", ""]),
-    "node": st.sampled_from(["node-1", "node-2", "node-3"]),
-    "cpu_capacity": st.sampled_from([0.0, 0.1, 4.0, 96.0]),
-    "memory_capacity": st.sampled_from([0.0, 0.5 * GIB, 16.0 * GIB]),
-    "cpu_allocatable": st.sampled_from([0.0, 0.05, 3.9, 500.0]),
-    "capacity_type": st.sampled_from(["", "spot", "on-demand"]),
-    "at": st.lists(st.integers(0, 200), max_size=5),
-})  # fmt: skip
-
-
-def invented(estate: Any, nodes: list[dict[str, Any]], samples: list[dict[str, Any]]) -> Any:
-    one = estate()
-    called = {(node["cluster"], node["node"]): node for node in nodes}
-    for number, node in enumerate(called.values(), 1):
-        one.node(number, **node)
-    for number in range(1, 7):
-        one.container(
-            number,
-            workload=number // 2,
-            container="istio-proxy" if number % 2 else "app",
-            node=f"node-{number % 3}",
-            namespace="kube-system" if number == 6 else "shop",
-            cluster="" if number == 5 else "fra",
-        )
-    seen = set()
-    for sample in samples:
-        container, at = sample["container"], sample["at"]
-        if (container, at) not in seen:
-            seen.add((container, at))
-            one.sample(container, at, **{k: v for k, v in sample.items() if k not in ("container", "at")})
-    one.owner(1, team="red", application="one", service_name="first")
-    one.owner(2, team="blue", application="one")
-    return one
-
-
 @settings(max_examples=60)
 @given(st.lists(NODE, min_size=1, max_size=3), st.lists(SAMPLE, max_size=25), st.integers(0, 180))
 def test_lines_add_up_to_what_the_nodes_cost_and_none_is_negative(
@@ -370,7 +330,7 @@ def test_lines_add_up_to_what_the_nodes_cost_and_none_is_negative(
     costs = one.costs(book, hours=(0, 1 + until / 60))
 
     amount = costs.lines.select(pl.col("cpu_nano", "memory_nano", "functions_nano").sum()).row(0)
-    assert sum(amount) == costs.nodes_nano
+    assert sum(amount) == costs.totals.nodes_nano
     for column in ("cpu_nano", "memory_nano", "functions_nano", "used_nano"):
         assert costs.lines.filter(pl.col(column) < 0).is_empty()
     bore = pl.col("cpu_nano") + pl.col("memory_nano")
@@ -388,7 +348,7 @@ def test_every_grouping_has_the_same_total_and_its_lines_add_up(
 
     for by in By:
         *rows, total = table(costs, one, by, rate)
-        assert total.total == Decimal(costs.nodes_nano) / NANO * rate
+        assert total.total == Decimal(costs.totals.nodes_nano) / NANO * rate
         assert sum(row.total for row in rows) == total.total
         for row in (*rows, total):
             assert row.total == row.cpu + row.memory + row.sidecars + row.functions + row.storage
@@ -411,7 +371,11 @@ def test_what_the_containers_hold_never_changes_what_the_node_costs(
     alone.node(1, at=range(0, 205, 5), **BOX)
 
     hours = (0.0, 3.0)
-    assert one.costs(book, hours=hours).nodes_nano == alone.costs(book, hours=hours).nodes_nano == 600_000_000
+    assert (
+        one.costs(book, hours=hours).totals.nodes_nano
+        == alone.costs(book, hours=hours).totals.nodes_nano
+        == 600_000_000
+    )
 
 
 # --- requests, also of those whose cost nobody knows
@@ -423,7 +387,7 @@ def with_requests(costs: CostLines, owned: pl.DataFrame, requests: dict[int, flo
     counted = {"workload_id": pl.UInt64, "requests": pl.Float64, "starts": pl.UInt64}
     return replace(
         costs,
-        names=named([costs.names, names]),
+        totals=replace(costs.totals, names=named([costs.names, names])),
         requests=pl.DataFrame(
             {
                 "workload_id": list(requests),

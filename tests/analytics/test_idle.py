@@ -13,9 +13,10 @@ from analytics.activity import Activity
 from analytics.cost import identified
 from analytics.costing import CostLines
 from analytics.idle import idle_rows, judged, thresholds, with_gaps
-from analytics.lines import LINE_SCHEMA, NAME_SCHEMA, PAID_SCHEMA
+from analytics.lines import NAME_SCHEMA
 from analytics.queries import TIME
 from analytics.settings import AnalyticsSettings
+from analytics.totals import PAID_SCHEMA, Totals
 from analytics.window import Window
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -90,12 +91,9 @@ class Seen:
     def judged(self, settings: AnalyticsSettings = SETTINGS, heard: Window = DAY) -> pl.DataFrame:
         names = pl.DataFrame(self.names, NAME_SCHEMA)
         costs = CostLines(
-            lines=pl.DataFrame(schema=LINE_SCHEMA),
-            names=names,
-            paid=pl.DataFrame(self.paid, dict(PAID_SCHEMA)),
+            totals=Totals(names=names, paid=pl.DataFrame(self.paid, dict(PAID_SCHEMA))),
             requests=pl.DataFrame(schema={"workload_id": pl.UInt64, "requests": pl.Float64}),
-            nodes_nano=0, functions_nano=0, covered_s=0, present_s=0, first_at=None,
-        )  # fmt: skip
+        )
         activity = Activity(
             pl.DataFrame(self.hours, HOURS),
             pl.DataFrame(self.witnesses, WITNESSES),

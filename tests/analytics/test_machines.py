@@ -102,5 +102,5 @@ def test_the_services_of_a_machine_bear_all_of_it(
 
     costs = one.costs(book, hours=(0, 2))
 
-    assert sum(borne(costs).values()) == costs.nodes_nano
+    assert sum(borne(costs).values()) == costs.totals.nodes_nano
     assert all(amount >= 0 for amount in borne(costs).values())

@@ -9,8 +9,20 @@ import polars as pl
 import pytest
 
 from analytics.costing import CostLines
+from analytics.lines import (
+    BY_CONTENTS,
+    DEFAULT_PLAN,
+    DEFAULT_RATES,
+    DEFAULT_VOLUME,
+    NO_MEMORY,
+    NO_SIZE,
+    NO_SPOT_PRICE,
+    NO_VOLUME_PRICE,
+    REMARK_SCHEMA,
+)
 from analytics.notes import activity_notes, cost_notes
 from analytics.queries import TIME
+from analytics.totals import NODE_TOTAL_SCHEMA, Totals
 from analytics.window import Window
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -18,12 +30,16 @@ WEEK = Window(START, START + timedelta(days=7))
 ALWAYS = "Not counted yet: network, load balancers, control planes, discounts and taxes."
 
 
-def about(**what: Any) -> list[str]:
-    given: dict[str, Any] = {
-        "lines": pl.DataFrame(), "names": pl.DataFrame(), "paid": pl.DataFrame(), "requests": pl.DataFrame(),
-        "nodes_nano": 1, "functions_nano": 0, "covered_s": 1, "present_s": 1, "first_at": START, **what,
-    }  # fmt: skip
-    return list(cost_notes(CostLines(**given), WEEK))
+def about(
+    remark: str = "", names: str = "", *, begin: datetime | None = START, functions_nano: int = 0, **what: Any
+) -> list[str]:
+    node = {"node_id": 1, "begin": begin, "end": begin}
+    totals = Totals(
+        lines=pl.DataFrame({"functions_nano": [functions_nano]}),
+        nodes=pl.DataFrame([node] if begin else [], dict(NODE_TOTAL_SCHEMA)),
+        remarks=pl.DataFrame([(remark, name) for name in names], dict(REMARK_SCHEMA), orient="row"),
+    )
+    return list(cost_notes(CostLines(totals, requests=pl.DataFrame(), **what), WEEK))
 
 
 def test_a_plain_answer_says_only_what_is_not_counted() -> None:
@@ -31,30 +47,42 @@ def test_a_plain_answer_says_only_what_is_not_counted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("remark", "names", "note"),
+    [
+        (DEFAULT_RATES, "a", "estimated: a has no list price for type and region; the default rates"),
+        (DEFAULT_RATES, "abcde", "estimated: a, b, c and 2 more have no list price"),
+        (NO_SPOT_PRICE, "a", "A spot node stands at its price on demand, since the price book has no"),
+        (NO_SPOT_PRICE, "abcd", "Spot nodes stand at their price on demand, since the price book"),
+        (DEFAULT_VOLUME, "a", "estimated: 1 volume of a kind without a price in the price book"),
+        (NO_VOLUME_PRICE, "a", "not in the costs: volumes for which there is no price: a."),
+        (BY_CONTENTS, "a", "estimated: containers on a are priced by what they hold"),
+        (NO_SIZE, "a", "not in the costs: a, since nobody said how large"),
+        (DEFAULT_PLAN, "1", "estimated: 1 function without a plan in the price book"),
+        (NO_MEMORY, "12", "estimated: 2 functions without a memory size"),
+    ],
+)
+def test_what_is_assumed_is_said(remark: str, names: str, note: str) -> None:
+    first, last = about(remark, names)
+
+    assert first.startswith(note)
+    assert last == ALWAYS
+
+
+@pytest.mark.parametrize(
     ("what", "note"),
     [
-        ({"first_at": None}, ("There are no usage metrics of nodes or containers in this window: only "
+        ({"begin": None}, ("There are no usage metrics of nodes or containers in this window: only "
          "functions have a cost.")),
-        ({"first_at": START + timedelta(hours=3)}, ("Usage metrics begin at 2026-03-02 03:00 UTC; what ran "
+        ({"begin": START + timedelta(hours=3)}, ("Usage metrics begin at 2026-03-02 03:00 UTC; what ran "
          "before is not in the costs.")),
-        ({"estimated": ("a",)}, "estimated: a has no list price for type and region; the default rates"),
-        ({"estimated": tuple("abcde")}, "estimated: a, b, c and 2 more have no list price"),
-        ({"no_spot_price": ("a",)}, "A spot node stands at its price on demand, since the price book has no"),
-        ({"no_spot_price": tuple("abcd")}, "Spot nodes stand at their price on demand, since the price book"),
-        ({"estimated_volumes": ("a",)}, "estimated: 1 volume of a kind without a price in the price book"),
-        ({"unpriced_volumes": ("a",)}, "not in the costs: volumes for which there is no price: a."),
-        ({"unsized": ("a",)}, "estimated: containers on a are priced by what they hold"),
-        ({"unpriced": ("a",)}, "not in the costs: a, since nobody said how large"),
         ({"uncosted": ("mine",)}, "1 service sends requests but no usage metrics; its cost is not known"),
         ({"uncosted": tuple("abcd")}, ("4 services send requests but no usage metrics; their cost is not "
          "known and stands at 0: a, b, c and 1 more.")),
-        ({"unlisted_functions": 1}, "estimated: 1 function without a plan in the price book"),
-        ({"functions_without_memory": 2}, "estimated: 2 functions without a memory size"),
         ({"functions_nano": 5}, "Functions stand at list price, first tier"),
         ({"sampled": True}, "Some requests are sampled"),
     ],
 )  # fmt: skip
-def test_what_is_assumed_is_said(what: dict[str, Any], note: str) -> None:
+def test_what_is_not_known_is_said(what: dict[str, Any], note: str) -> None:
     first, last = about(**what)
 
     assert first.startswith(note)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from analytics.answers import Basis, cost_answer, owners_answer
 from analytics.cost import By, cost_rows, identified
 from analytics.costing import CostLines
+from analytics.lines import DEFAULT_VOLUME, NO_VOLUME_PRICE
 from analytics.money import nano_usd
 from analytics.prices import PriceBook
 from analytics.settings import AnalyticsSettings
@@ -60,7 +61,7 @@ def test_a_volume_is_borne_by_whoever_mounts_it(estate: Any, priced: PriceBook) 
         ("Deployment", "workload-2"): (hourly - first, hourly - first),
         ("PersistentVolumeClaim", "claim-v"): (hourly, 0),
     }
-    assert (costs.volumes_nano, costs.nodes_nano) == (2 * hourly, 0)
+    assert (costs.totals.volumes_nano, costs.totals.nodes_nano) == (2 * hourly, 0)
 
 
 def test_what_nobody_claims_is_its_own(estate: Any, priced: PriceBook) -> None:
@@ -112,7 +113,7 @@ def test_a_kind_without_a_price_stands_at_the_default(
 
     costs = one.costs(priced)
 
-    assert (costs.volumes_nano, costs.estimated_volumes) == (hourly, told)
+    assert (costs.totals.volumes_nano, costs.totals.named_by(DEFAULT_VOLUME)) == (hourly, told)
 
 
 def test_a_price_of_the_clusters_own_region_goes_before_others(
@@ -126,7 +127,7 @@ def test_a_price_of_the_clusters_own_region_goes_before_others(
         for number, region in enumerate(regions, 1):
             one.node(number, provider="aws", region=region)
         one.volume("v", gib=1)
-        assert one.costs(own).volumes_nano == hourly
+        assert one.costs(own).totals.volumes_nano == hourly
 
 
 def test_a_volume_that_no_price_is_for_is_named(estate: Any, book: PriceBook) -> None:
@@ -135,7 +136,11 @@ def test_a_volume_that_no_price_is_for_is_named(estate: Any, book: PriceBook) ->
 
     costs = one.costs(book)
 
-    assert (costs.volumes_nano, costs.unpriced_volumes, borne(costs)) == (0, ("v",), {})
+    assert (costs.totals.volumes_nano, costs.totals.named_by(NO_VOLUME_PRICE), borne(costs)) == (
+        0,
+        ("v",),
+        {},
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +152,7 @@ def test_only_the_part_of_an_hour_in_the_window_is_priced(
     one = estate()
     one.volume("v")
 
-    assert one.costs(priced, hours=hours).volumes_nano == part * 10 * FAST
+    assert one.costs(priced, hours=hours).totals.volumes_nano == part * 10 * FAST
 
 
 VOLUME = st.fixed_dictionaries({
@@ -190,7 +195,7 @@ def test_every_grouping_adds_up_to_what_each_volume_costs_by_the_book(
 
     costs = one.costs(priced)
 
-    assert costs.volumes_nano == expected
+    assert costs.totals.volumes_nano == expected
     workloads = identified(costs.names, one.owned, AnalyticsSettings())
     for by in By:
         *rows, total = cost_rows(costs, workloads, by, Decimal(1))

@@ -79,7 +79,7 @@ def unsized_node_hours(held: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
 
 def lines(hours: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     """Who bears the cost of every node-hour: `node_id, hour, line, container_id, cpu_nano, memory_nano,
-    used_nano`.
+    used_nano`, and from when to when a container ran in it (`begin`, `end`).
 
     `hours` as `node_hours` returns them, `held` as `container_hours`. `line` is container, idle or system;
     `used_nano` is the part of a line that was used: what the system keeps counts as used, since nobody
@@ -104,7 +104,7 @@ def lines(hours: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     part = pl.col("cpu_nano") * _used_share("cpu") + pl.col("memory_nano") * _used_share("memory")
     used = pl.when(pl.col("line") == "system").then(whole).otherwise(part.round().cast(pl.Int64))
     return rows.with_columns(used_nano=used).select(
-        "node_id", "hour", "line", "container_id", "cpu_nano", "memory_nano", "used_nano"
+        "node_id", "hour", "line", "container_id", "cpu_nano", "memory_nano", "used_nano", "begin", "end"
     )
 
 
