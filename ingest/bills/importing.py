@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
-import pyarrow as pa
 
 from ingest.bills.charges import COLUMNS, TABLE, table_rows
 from ingest.bills.checking import Wrong, check, told
@@ -31,11 +30,11 @@ from ingest.bills.report import BillReport, Slice
 from ingest.bills.summing import Key, Sums
 from ingest.counted import counted
 from ingest.store.engine import Session
+from ingest.store.frames import insert_frame
 from ingest.store.sql import load_sql
 
 MAX_UNPACKED_BYTES: Final = 16 * 1024**3
 """Of what a file unpacks to; only a part of it is ever in memory."""
-_SETTINGS: Final = {"max_partitions_per_insert_block": 0}
 _TIME: Final = pl.Datetime("us", "UTC")
 _SLICE_COLUMNS: Final[dict[str, pl.DataType]] = {
     "tenant": pl.String(),
@@ -109,7 +108,7 @@ def import_bill(
         if _digest(path) != digest:
             raise BillError([f"{name} was changed while it was read; import it again once it is written"])
         with inserting():
-            _insert(
+            insert_frame(
                 session, "bill_slices", _slice_rows(survey, name, digest, import_id, tenant, now, replaced)
             )
         _forget(session, tenant, now)
@@ -165,7 +164,7 @@ def _store(
         found = check(batch, first_row, 1)
         rows = table_rows(found.charges, first_row, tenant=tenant, import_id=import_id, imported_at=now)
         with inserting():
-            _insert(session, TABLE, rows)
+            insert_frame(session, TABLE, rows)
 
 
 def _numbered(bill: Bill) -> Iterator[tuple[int, pl.DataFrame]]:
@@ -174,14 +173,6 @@ def _numbered(bill: Bill) -> Iterator[tuple[int, pl.DataFrame]]:
     for batch in bill.batches():
         yield row, batch
         row += len(batch)
-
-
-def _insert(session: Session, table: str, rows: pl.DataFrame) -> None:
-    sink = pa.BufferOutputStream()
-    found = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
-    with pa.ipc.new_stream(sink, found.schema) as writer:
-        writer.write_table(found)
-    session.insert_raw(table, [sink.getvalue().to_pybytes()], fmt="ArrowStream", settings=_SETTINGS)
 
 
 def _slice_rows(
