@@ -25,7 +25,8 @@ class Gate:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._inside = 0
+        self._inside: set[int] = set()
+        self._entered = 0
         self._closing = False
         self.damage = ""
         """What is wrong with the store: the first StoreDamagedError of a block. Empty while nothing is."""
@@ -36,14 +37,23 @@ class Gate:
         with self._changed:
             self._changed.wait_for(lambda: not self._closing)
             self._check()
-            self._inside += 1
+            number = self._entered = self._entered + 1
+            self._inside.add(number)
         try:
             with self._noting():
                 yield
         finally:
             with self._changed:
-                self._inside -= 1
+                self._inside.discard(number)
                 self._changed.notify_all()
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until every insert that is under way now has ended; False if that takes longer. Others may
+        begin.
+        """
+        with self._changed:
+            under_way = set(self._inside)
+            return self._changed.wait_for(lambda: under_way.isdisjoint(self._inside), timeout_s)
 
     @contextmanager
     def closed(self, timeout_s: float) -> Iterator[None]:

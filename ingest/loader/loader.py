@@ -133,6 +133,10 @@ class Loader:
         """
         return self._gate.inserting()
 
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until every insert that is under way now has ended; False if that takes longer."""
+        return self._gate.settle(timeout_s)
+
     def stop(self, timeout_s: float) -> bool:
         """Store what is waiting, for at most `timeout_s`, and end. False if something is left in the
         spool."""

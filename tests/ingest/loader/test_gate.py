@@ -45,6 +45,26 @@ def test_the_gate_closes_when_nobody_is_inside() -> None:
         thread.join()
 
 
+def test_what_is_under_way_is_waited_for_and_not_what_comes_after() -> None:
+    gate = Gate()
+    first, settled = gate.inserting(), threading.Event()
+    first.__enter__()
+
+    def settle() -> None:
+        assert gate.settle(20)
+        settled.set()
+
+    thread = threading.Thread(target=settle)
+    thread.start()
+    assert not gate.settle(0.01), "the first is still inside"
+    with gate.inserting():
+        assert not settled.is_set()
+        first.__exit__(None, None, None)
+        assert settled.wait(20), "the second began later"
+    thread.join()
+    assert gate.settle(0)
+
+
 @pytest.mark.parametrize("by", ["an insert", "a look"])
 def test_a_damaged_store_is_left_alone(by: str) -> None:
     gate = Gate()
