@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from functools import partial
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import polars as pl
 
-from analytics import queries
+from analytics import ledger, queries
 from analytics.activity import Activity, activity_of, heard_window, quiet_seconds
 from analytics.ahead import Reader
 from analytics.bill_documents import BillsAnswer, ReconciliationAnswer
@@ -45,6 +45,8 @@ from analytics.settings import AnalyticsSettings
 from analytics.totals import Totals
 from analytics.window import Window, parse_window
 
+TELEMETRY_DAYS: Final = 400
+
 
 @dataclass(frozen=True, slots=True)
 class Basis:
@@ -55,12 +57,17 @@ class Basis:
     currency: str
     zone: tzinfo
     ownership: OwnershipFile = NOBODY
+    telemetry_days: int = TELEMETRY_DAYS
+    """For how long at least what costs are computed from is kept."""
 
     @classmethod
-    def load(cls, settings: AnalyticsSettings, currency: str, zone: tzinfo) -> Self:
+    def load(
+        cls, settings: AnalyticsSettings, currency: str, zone: tzinfo, telemetry_days: int = TELEMETRY_DAYS
+    ) -> Self:
         """Read and check the price book and the ownership file too. Raises FileError."""
         ownership = OwnershipFile(settings.ownership_file)
-        return cls(settings, load_price_book(settings.price_book), currency, zone, ownership)
+        book = load_price_book(settings.price_book)
+        return cls(settings, book, currency, zone, ownership, telemetry_days)
 
     @property
     def rate(self) -> Decimal:
@@ -248,22 +255,30 @@ def _facts(
     asked: Sequence[str] = (),
 ) -> _Facts:
     """Everything an answer is made of; `witnesses` only if workloads are to be judged, `asked` labels and
-    attributes beside those of the rules. The next day is read while one is priced.
+    attributes beside those of the rules. Days are taken from the ledger where it has them; the next of the
+    others is read while one is priced.
     """
     settings = basis.settings
     ownership = basis.ownership.now()
     told = asked_of((*ownership.rules.columns(), *asked))
+    trusted = ledger.trusted_before(now, basis.telemetry_days)
     with Reader() as reader:
         read_owners = reader.plan(lambda: queries.owners(session, tenant, settings, told))
         read_told = reader.plan(lambda: cluster_owners(session, span, tenant, settings, told))
         read_labels = reader.plan(lambda: inventory_owners(session, tenant, settings, told))
-        read_days = [(day, reader.plan(partial(read_samples, session, day, tenant))) for day in days(span)]
+        read_kept = reader.plan(
+            lambda: ledger.current_days(session, tenant, span, settings, basis.book, trusted)
+        )
+        kept = read_kept()
+        live = [day for day in days(span) if day.start.date() not in {one.day for one in kept}]
+        read_totals = reader.plan(lambda: ledger.read_days(session, tenant, kept))
+        read_days = [(day, reader.plan(partial(read_samples, session, day, tenant))) for day in live]
         read_activity = reader.plan(lambda: activity_of(session, span, settings, tenant, witnesses=witnesses))
         read_reported = reader.plan(
             lambda: queries.read_range(session, "invocations_1h", tenant, span.start, span.end + MARGIN)
         )
-        owners = with_clusters(read_owners(), read_told(), told)
-        owners = filled(owners, read_labels(), told)
+        owners = filled(with_clusters(read_owners(), read_told(), told), read_labels(), told)
+        totals = read_totals()
         parts = [
             Totals.of(part)
             for day, read in read_days
@@ -271,8 +286,8 @@ def _facts(
         ]
         activity = read_activity()
         reported = read_reported()
-    runs = (function_costs(activity.told, reported, owners, settings, basis.book, day) for day in days(span))
-    costs = cost_lines([*parts, *map(Totals.of, runs)], activity.hours)
+    runs = [function_costs(activity.told, reported, owners, settings, basis.book, day) for day in live]
+    costs = cost_lines([totals, *parts, *map(Totals.of, runs)], activity.hours)
     workloads = identified(costs.names, owners, settings, ownership.rules, asked)
     return _Facts(span, owners, costs, activity, workloads, ownership)
 

@@ -157,10 +157,11 @@ def function_costs(
     but what is known of requests from the same reports alone is billed when the runs were over.
     """
     known = owners.select("workload_id", "provider", "region", "platform", "architecture", "memory_bytes")
+    within = (pl.col("hour") >= day.start) & (pl.col("hour") < day.end)
+    reported = reported.filter((pl.col("hour") >= day.start) & (pl.col("hour") < day.end + clock.MARGIN))
     is_billed = pl.col("source").is_in(REPORTS) & pl.col("workload_id").is_in(
         reported["workload_id"].implode()
     )
-    within = (pl.col("hour") >= day.start) & (pl.col("hour") < day.end)
     requests = requests_of(told.filter(within & (pl.col("workload_kind") == FUNCTION)))
     asked = requests.filter(~is_billed).join(reported, on=["workload_id", "hour"], how="anti")
     counted = asked.join(known.select("workload_id", "memory_bytes"), on="workload_id", how="left")
@@ -193,7 +194,7 @@ def function_costs(
                 **nothing_but("functions_nano", "used_nano"),
             )
         ),
-        names=named([]),
+        names=named([requests]),
         remarks=remarks(
             {
                 DEFAULT_PLAN: map(str, lines.filter(~pl.col("listed"))["workload_id"].unique()),

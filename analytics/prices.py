@@ -8,10 +8,12 @@ the first price of a thing are priced with that one, since an old list price is 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from hashlib import sha256
 from typing import Final
 
 from analytics.errors import PriceBookError
@@ -19,6 +21,8 @@ from analytics.price_entries import Dated, Kind, Plan, PriceEntry
 
 DEFAULT_PLAN: Final = "default"
 DEFAULT_VOLUME: Final = "volume"
+_NO_TERMS: Final = {"source", "retrieved_on"}
+"""Of an entry, what does not change what anything costs."""
 _VOLUME_UNITS: Final = {"GiB-hour": 1, "GiB-month": 730}
 """Hours in each: a month is a twelfth of a year, as lists of prices count it."""
 _OF_FUNCTIONS: Final = frozenset({"request", "GiB-second", "storage-GiB-second"})
@@ -67,7 +71,7 @@ class VolumePrice:
 
 
 class PriceBook:
-    """Looks prices up. Immutable after it was made."""
+    """Looks prices up. It never changes after it was made."""
 
     def __init__(self, listings: Iterable[Listing]) -> None:
         self._listings = tuple(listings)
@@ -82,11 +86,23 @@ class PriceBook:
         if missing:
             raise PriceBookError(missing)
         self.retrieved_on = max(listing.entry.retrieved_on for listing in self._listings)
+        dates = {(one.entry.effective_on, one.entry.effective_until) for one in self._listings}
+        self._changes = sorted({day for both in dates for day in both if day is not None})
+        self._digests: dict[int, str] = {}
 
     @property
     def listings(self) -> Sequence[Listing]:
         """All that was read, in the order of the files."""
         return self._listings
+
+    def digest(self, day: date) -> str:
+        """What all prices of a day are known by: the same as long as none of them changes."""
+        begun = bisect_right(self._changes, day)
+        if begun not in self._digests:
+            found = [self.find(key, day) for key in sorted(self._things)]
+            texts = [one.entry.model_dump_json(exclude=_NO_TERMS) for one in found if one is not None]
+            self._digests[begun] = sha256("\n".join(texts).encode()).hexdigest()
+        return self._digests[begun]
 
     def rates(self, day: date, provider: str = "", *, spot: bool = False) -> tuple[Decimal, Decimal]:
         """Default price of a vCPU-hour and of a GiB-hour: the provider's, where it has one, else for all."""

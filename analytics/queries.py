@@ -46,6 +46,11 @@ def read_range(session: Session, query: str, tenant: str, start: datetime, end: 
     return read(session, query, tenant, start=start, end=end)
 
 
+def tenants(session: Session) -> pl.DataFrame:
+    """Every tenant with telemetry: `tenant, first_hour_at`. The only query over all of them."""
+    return normalised(session.frame(load_sql("analytics", "cost_tenants")))
+
+
 def owners(
     session: Session, tenant: str, settings: AnalyticsSettings, asked: Sequence[Asked] = ()
 ) -> pl.DataFrame:

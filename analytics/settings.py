@@ -56,6 +56,13 @@ class AnalyticsSettings(BaseModel):
         "on the days that they cover they replace those for the same thing. docs/prices.md describes the "
         "format.",
     )
+    ledger_interval_s: float = Field(
+        default=3600.0,
+        ge=60.0,
+        le=86_400.0,
+        description="Seconds between two runs that compute and keep what days cost that are over, and again "
+        "what changed since. Answers do not wait for it: what is not kept is computed when it is asked for.",
+    )
     exchange_rate: Decimal = Field(
         default=Decimal(1),
         gt=0,

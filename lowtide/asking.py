@@ -83,10 +83,10 @@ def ask_of_window(
 
 
 def _from_store(settings: Settings, local: Local[A]) -> A:
-    from analytics.answers import Basis
+    from lowtide.basis import basis_of
     from lowtide.store_access import open_store
 
-    basis = Basis.load(settings.analytics, settings.currency, settings.time_zone)
+    basis = basis_of(settings)
     with open_store(settings) as engine, engine.session() as session:
         return local(session, basis, datetime.now(UTC))
 

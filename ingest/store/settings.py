@@ -42,6 +42,12 @@ class Retention(BaseModel):
         le=3650,
         description="Days that rollups by minute and hour are kept, and workloads that fell silent.",
     )
+    costs_days: int = Field(
+        default=1125,
+        ge=1,
+        le=3650,
+        description="Days that computed costs are kept. Three years and a month, for comparisons by year.",
+    )
 
 
 class StoreSettings(BaseModel):

@@ -8,7 +8,6 @@ from typing import Protocol
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from analytics.answers import Basis
 from api.answers import answers_router
 from api.app import Routers, create_app
 from api.bills import bills_router
@@ -26,6 +25,7 @@ from api.sql.telemetry import REGISTRY as SQL_REGISTRY
 from api.telemetry import REGISTRY as API_REGISTRY
 from ingest.loader.loader import Loader
 from ingest.store.engine import Engine
+from lowtide.basis import basis_of
 from lowtide.serve.bills import StoreBills
 from lowtide.serve.doors import api_keeper
 from lowtide.serve.inventory import StoreInventory
@@ -80,7 +80,7 @@ class _State:
 def api_app(parts: Running) -> FastAPI:
     """The application. Raises PriceBookError if a price file is wrong."""
     settings = parts.settings
-    basis = Basis.load(settings.analytics, settings.currency, settings.time_zone)
+    basis = basis_of(settings)
     state = _State(parts)
     desk = Desk()
     readiness = ReadinessReader(lambda: parts.phase, StoreProbe(parts.engine, settings.serve.store_answer_s))

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from analytics.answers import Basis, FirstAnswers, first_answers
+from analytics.answers import FirstAnswers, first_answers
 from analytics.errors import AnalyticsError
 from analytics.window import DEFAULT_WINDOW
 from ingest.store.errors import StoreError
 from ingest.store.removal import has_demo
 from lowtide.asking import TENANT
+from lowtide.basis import basis_of
 from lowtide.demo.progress import ProgressLine
 from lowtide.errors import explain
 from lowtide.output import note
@@ -161,7 +162,7 @@ class FirstLook:
 
 def _answers(parts: ServerParts) -> FirstAnswers:
     settings = parts.settings
-    basis = Basis.load(settings.analytics, settings.currency, settings.time_zone)
+    basis = basis_of(settings)
     with parts.engine.session() as session:
         return first_answers(session, basis, window=DEFAULT_WINDOW, now=datetime.now(UTC), tenant=TENANT)
 

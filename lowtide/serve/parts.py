@@ -8,6 +8,7 @@ first imported, so the command sets it before this imports the collector.
 from __future__ import annotations
 
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ingest.store.checkpoints import Checkpoints
     from ingest.store.engine import Engine
     from ingest.store.keeper import DiskKeeper
+    from lowtide.serve.ledger_keeper import LedgerKeeper
     from lowtide.serve.listener import ApiListener
     from lowtide.serve.pipeline import PipelineReader
     from lowtide.serve.snapshots import ServerSnapshots
@@ -73,6 +75,7 @@ class ServerParts:
         self._snapshots: ServerSnapshots | None = None
         self._loader: Loader | None = None
         self._keeper: DiskKeeper | None = None
+        self._ledger: LedgerKeeper | None = None
         self._collector: OtlpServer | None = None
         self._scraper: Scraper | None = None
         self._api: ApiListener | None = None
@@ -132,6 +135,8 @@ class ServerParts:
         """Begin to store what waits."""
         from ingest.loader.loader import Loader
         from ingest.store.keeper import DiskKeeper
+        from lowtide.basis import basis_of
+        from lowtide.serve.ledger_keeper import LedgerKeeper
         from lowtide.serve.pipeline import PipelineReader
 
         self._loader = Loader(
@@ -147,6 +152,11 @@ class ServerParts:
             registry=self.registry,
         )
         self._keeper.start()
+        self._ledger = LedgerKeeper(
+            self.engine, self._loader, cache(lambda: basis_of(self.settings)),
+            registry=self.registry, interval_s=self.settings.analytics.ledger_interval_s,
+        )  # fmt: skip
+        self._ledger.start()
 
     def bind_api(self) -> None:
         """Make the API and claim its port."""
@@ -273,6 +283,8 @@ class ServerParts:
 
     def stop_loader(self, timeout_s: float) -> None:
         """Store what is waiting, and say what is left."""
+        if self._ledger is not None:
+            self._ledger.close()
         if self._keeper is not None:
             self._keeper.close()
         if _there(self._loader).stop(timeout_s):

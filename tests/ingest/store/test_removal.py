@@ -106,11 +106,14 @@ def record(who: dict[str, str]) -> bytes:
 
 
 def engines(session: Session) -> dict[str, str]:
-    """Tables that keep telemetry, with their engines; nobody plays bills and snapshots of clusters."""
+    """Tables that keep telemetry, with their engines; nobody plays bills and snapshots of clusters, and costs
+    that are kept are computed anew.
+    """
     return dict(
         session.rows(
             "SELECT name, engine FROM system.tables WHERE database = currentDatabase()"
             " AND engine LIKE '%MergeTree' AND name != 'schema_migrations' AND NOT startsWith(name, 'bill_')"
+            " AND NOT startsWith(name, 'cost_')"
             " AND name NOT IN ('kubernetes_objects', 'kubernetes_snapshots')"
         )
     )
